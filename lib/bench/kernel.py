@@ -1,0 +1,114 @@
+"""One execution of a notebook by papermill, in a kernel of the running Python."""
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import papermill
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+from lib.bench.provenance import LIB, peak_memory_mib
+from lib.errors import LabError
+
+LOG_FILE = "kernel.log"
+
+
+@dataclass
+class Execution:
+    """How far a notebook came: the live document, the kernel's process, its peak memory (MiB) and the time it took."""
+
+    notebook: Any = None
+    process: subprocess.Popen[bytes] | None = None
+    cells_done: int = 0
+    peak_memory_mib: float = 0.0
+    wall_time_s: float = 0.0
+    cell_done: Callable[[], None] = field(default=lambda: None)
+
+    def notebook_started(self, notebook: Any) -> None:
+        """Keep the document that papermill fills, so that it can be saved whatever happens."""
+        self.notebook = notebook
+
+    def cell_ended(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
+        """Count a code cell, look at the kernel's memory, tell whoever shows progress."""
+        if self.process is not None:
+            self.peak_memory_mib = max(self.peak_memory_mib, peak_memory_mib(self.process.pid))
+        self.cells_done += 1
+        self.cell_done()
+
+
+def execute(execution: Execution, notebook: Path, parameters: Mapping[str, Any], *, folder: Path, run_id: str) -> None:
+    """Run all cells of the notebook file with the parameters injected, and fill `execution` on the way.
+
+    folder: gets kernel.log; the kernel finds it in NOCTURNE_RUN_DIR. The kernel's working directory is the notebook's.
+    Raises LabError, one sentence, when a cell raises or the kernel dies or does not start; the notebook is then in
+    `execution` as far as it came. KeyboardInterrupt passes through.
+    """
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
+    environment = {
+        "NOCTURNE_RUN_DIR": str(folder),
+        "NOCTURNE_RUN_ID": run_id,
+        # the kernel imports the very `lib` whose source went into the key
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(LIB.parent), os.environ.get("PYTHONPATH", "")])),
+    }
+    started = time.perf_counter()
+    with (folder / LOG_FILE).open("wb") as log:
+        try:
+            papermill.execute_notebook(
+                # papermill formats paths with the parameters: braces in a folder's name are not fields
+                str(notebook).replace("{", "{{").replace("}", "}}"),
+                None,
+                parameters=dict(parameters),
+                kernel_name="python3",
+                language="python",
+                cwd=str(notebook.parent),
+                progress_bar=False,
+                kernel_manager_class=_kernel_class(execution, log, environment),
+                on_notebook_start=execution.notebook_started,
+                on_cell_executed=execution.cell_ended,
+            )
+        except PapermillExecutionError as error:
+            said = f"{error.ename}: {error.evalue}".strip().splitlines()[0]
+            raise LabError(f"cell {error.exec_count} raised {said}") from error
+        except DeadKernelError as error:
+            cell = execution.cells_done + 1
+            raise LabError(f"the kernel died in cell {cell}{_cause(execution, folder / LOG_FILE)}") from error
+        except RuntimeError as error:  # nbclient's word for a kernel that does not answer
+            raise LabError(f"the kernel did not start: {error}{_cause(execution, folder / LOG_FILE)}") from error
+        finally:
+            execution.wall_time_s = round(time.perf_counter() - started, 3)
+
+
+def _kernel_class(execution: Execution, log: IO[bytes], environment: dict[str, str]) -> type[AsyncKernelManager]:
+    """A kernel manager that starts the running Python, whatever kernels the user has installed under that name."""
+
+    class ThisPython(AsyncKernelManager):
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            return KernelSpec(argv=command, display_name="Python 3", language="python")
+
+        async def _async_launch_kernel(self, kernel_cmd: list[str], **launch: Any) -> None:
+            launch |= {"env": launch["env"] | environment, "stdout": log, "stderr": log}
+            await super()._async_launch_kernel(kernel_cmd, **launch)
+            # held here because the manager forgets the process, and how it ended, when it cleans up
+            execution.process = getattr(self.provisioner, "process", None)
+
+    return ThisPython
+
+
+def _cause(execution: Execution, log: Path) -> str:
+    """What is known of a dead kernel: signal or exit code, and the last line it wrote."""
+    code = execution.process.poll() if execution.process else None
+    ended = "" if code is None else f" (signal {-code})" if code < 0 else f" (exit code {code})"
+    memory = ", the usual cause being too little memory" if code == -9 else ""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return f"{ended}{memory}" + (f"; its last words: {lines[-1].strip()[:200]}" if lines else "")
