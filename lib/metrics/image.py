@@ -1,0 +1,73 @@
+"""PSNR and SSIM of a result against a reference picture."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lib.errors import ShapeError
+from lib.metrics.measure import Measure
+from lib.metrics.planes import check_pictures, precise, select
+
+SSIM_TAPS = 11  # Wang et al. 2004: 11-tap Gaussian, sigma 1.5, K1 = 0.01, K2 = 0.03
+SSIM_SIGMA = 1.5
+SSIM_C1 = 0.01**2
+SSIM_C2 = 0.03**2
+
+PSNR = Measure("PSNR", "dB", "higher", float("inf"), "data range 0..1, mean squared error over all pixels and channels")
+SSIM = Measure(
+    "SSIM", "1", "higher", 1.0, "Wang 2004: Gaussian 11 taps sigma 1.5, population covariance, valid area, RGB mean"
+)
+
+
+def psnr(result: Tensor, reference: Tensor, *, mask: Tensor | None = None) -> float:
+    """Peak signal-to-noise ratio in dB; infinite when the pictures are equal.
+
+    result, reference: (3, H, W) or (T, 3, H, W), 0..1. mask: bool (H, W) or (T, H, W), pixels that count.
+    Protocol: 10 log10(1 / MSE), one MSE over all pixels, channels and frames.
+    Raises ShapeError when shapes differ or the mask is empty.
+    """
+    check_pictures(mask, result=result, reference=reference)
+    squared_error = (precise(result) - precise(reference)).square()
+    return float(-10 * select(squared_error, mask).mean().log10())
+
+
+def ssim(result: Tensor, reference: Tensor, *, mask: Tensor | None = None) -> float:
+    """Structural similarity, 1 when the pictures are equal.
+
+    result, reference: (3, H, W) or (T, 3, H, W), 0..1, at least 11 pixels a side.
+    mask: bool (H, W) or (T, H, W): the mean of the SSIM map over windows whose centre lies inside.
+    Protocol: Wang et al. 2004 without down-sampling; mean over channels, frames and the area that whole windows cover.
+    Raises ShapeError when shapes differ, the picture is smaller than the window or no window centre is in the mask.
+    """
+    check_pictures(mask, result=result, reference=reference)
+    if min(result.shape[-2:]) < SSIM_TAPS:
+        raise ShapeError(f"SSIM needs at least {SSIM_TAPS} pixels a side: got {tuple(result.shape[-2:])}")
+    similarity = _ssim_map(precise(result), precise(reference))
+    if mask is None:
+        return float(similarity.mean())
+    margin = SSIM_TAPS // 2
+    centres = mask[..., margin:-margin, margin:-margin]
+    if not centres.any():
+        raise ShapeError(f"mask must reach {margin} pixels inside the picture: no whole SSIM window is centred in it")
+    return float(select(similarity, centres).mean())
+
+
+def _ssim_map(result: Tensor, reference: Tensor) -> Tensor:
+    """SSIM of each whole window: (..., 3, H, W) to (..., 3, H-10, W-10)."""
+    reference = reference.expand_as(result)
+    mean_a, mean_b = _window_mean(result), _window_mean(reference)
+    variance_a = _window_mean(result.square()) - mean_a.square()
+    variance_b = _window_mean(reference.square()) - mean_b.square()
+    covariance = _window_mean(result * reference) - mean_a * mean_b
+    brightness = (2 * mean_a * mean_b + SSIM_C1) / (mean_a.square() + mean_b.square() + SSIM_C1)
+    return brightness * (2 * covariance + SSIM_C2) / (variance_a + variance_b + SSIM_C2)
+
+
+def _window_mean(planes: Tensor) -> Tensor:
+    """Gaussian mean over each whole 11x11 window of (..., H, W)."""
+    taps = torch.arange(SSIM_TAPS, device=planes.device, dtype=planes.dtype) - SSIM_TAPS // 2
+    kernel = torch.exp(-(taps**2) / (2 * SSIM_SIGMA**2))
+    kernel = kernel / kernel.sum()
+    stack = planes.reshape(-1, 1, *planes.shape[-2:])
+    smooth = F.conv2d(F.conv2d(stack, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
+    return smooth.reshape(*planes.shape[:-2], *smooth.shape[-2:])
