@@ -31,7 +31,7 @@ class Execution:
     cells_done: int = 0
     peak_memory_mib: float = 0.0
     wall_time_s: float = 0.0
-    cell_done: Callable[[], None] = field(default=lambda: None)
+    cell_done: Callable[[], object] = field(default=lambda: None)
 
     def notebook_started(self, notebook: Any) -> None:
         """Keep the document that papermill fills, so that it can be saved whatever happens."""

@@ -49,13 +49,15 @@ def run(notebook: str, *, profile: str = DEFAULT_PROFILE, force: bool = False, *
     return run_plan(make_plan(find_notebook(notebook), profile=profile, parameters=parameters), force=force)
 
 
-def run_plan(plan: Plan, *, force: bool = False, on_cell: Callable[[], None] = lambda: None) -> RunResult:
+def run_plan(plan: Plan, *, force: bool = False, on_cell: Callable[[], object] = lambda: None) -> RunResult:
     """Carry out a plan; `on_cell` is called after each code cell. Errors as in `run`."""
     known = None if force else plan.cached()
     if known is not None:
         reason = f"cached: nothing that matters changed since the run of {known.started}"
         return RunResult(plan.folder, True, reason, known)
     reason = "forced" if force else plan.reason_to_run()
+    from lib.bench.kernel import Execution
+
     try:
         plan.home.mkdir(parents=True, exist_ok=True)
         clean_leftovers(plan.home)
@@ -65,17 +67,17 @@ def run_plan(plan: Plan, *, force: bool = False, on_cell: Callable[[], None] = l
         raise LabError(
             f"cannot write runs to {plan.home}: {error.strerror}; set NOCTURNE_OUT to a folder that you can write to"
         ) from error
-    return RunResult(plan.folder, False, reason, _execute(plan, partial, on_cell))
+    record = _execute(plan, partial, Execution(cell_done=on_cell))
+    return RunResult(plan.folder, False, reason, record)
 
 
-def _execute(plan: Plan, partial: Path, on_cell: Callable[[], None]) -> Record:
+def _execute(plan: Plan, partial: Path, execution: "Execution") -> Record:
     """The record of a new run, made in `partial` and moved to its place as the last step."""
-    from lib.bench.kernel import LOG_FILE, Execution, execute
+    from lib.bench.kernel import LOG_FILE, execute
 
     started = datetime.now(UTC).isoformat(timespec="milliseconds")
     # taken now: a commit made while the notebook runs must not be recorded as what ran
     code = provenance.code_state(lib_hash=plan.key_parts["lib source"], notebook_hash=plan.key_parts["notebook source"])
-    execution = Execution(cell_done=on_cell)
     try:
         execute(execution, plan.notebook.path, plan.values, folder=partial, run_id=plan.notebook.id)
         found = _take_findings(partial)

@@ -84,7 +84,8 @@ class Parameter:
         if self.choices and item not in self.choices:
             raise SpecError(f"{self.name} must be one of {self.range}: got {item!r}{nearest(item, self.choices)}")
         bounded = self.low > -math.inf or self.high < math.inf
-        if bounded and (not isinstance(item, int | float) or not self.low <= item <= self.high):
+        is_number = isinstance(item, int | float) and not isinstance(item, bool)
+        if bounded and not (is_number and self.low <= item <= self.high):
             raise SpecError(f"{self.name} must lie within {self.range}: got {item!r}")
 
 
@@ -171,13 +172,20 @@ def _parse_comment(comment: str, kind: str, *, form: str) -> dict[str, Any]:
     if bounds:
         found["low"], found["high"] = float(bounds[1]), float(bounds[2])
     elif " | " in fields[-1]:
-        convert = TYPES[kind] if kind in ("int", "float") else str
-        found["choices"] = tuple(convert(choice.strip()) for choice in fields[-1].split("|"))
+        words = [word.strip() for word in fields[-1].split("|")]
+        found["choices"] = tuple(word if kind == "str" else _literal(word) for word in words)
     if found:
         fields.pop()
     if len(fields) > 2:
         raise SpecError(f"{form}; the help has a comma")
     return found | dict(zip(("help", "unit"), fields, strict=False))
+
+
+def _literal(word: str) -> Any:
+    try:
+        return ast.literal_eval(word)
+    except (ValueError, SyntaxError):
+        return word
 
 
 def _wanted(kind: str) -> str:

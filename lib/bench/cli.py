@@ -1,0 +1,189 @@
+"""The command `nocturne`: list, run, table, report, doctor, and what the papers offer for footage and speed."""
+
+import importlib
+import signal
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from lib.bench.catalogue import DEFAULT_PROFILE, find_notebook, list_notebooks, notebooks_root, values_from_text
+from lib.bench.schema import nearest, read_schema
+from lib.errors import LabError, SpecError
+
+if TYPE_CHECKING:
+    from lib.bench.tables import Format
+
+LIB = Path(__file__).resolve().parent.parent
+
+app = typer.Typer(
+    help="Reproduce vision papers about seeing in the dark: run their notebooks, compare, report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class PapersWithApply(typer.core.TyperGroup):
+    """One command per paper that has an `apply` module; the module is imported when its command is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Papers in the order of their names."""
+        return papers_with("apply")
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The paper's `apply` function as a command."""
+        module = _paper_module(cmd_name, "apply")
+        single = typer.Typer(add_completion=False)
+        single.command(cmd_name)(module.apply)
+        return typer.main.get_command(single)
+
+
+app.add_typer(
+    typer.Typer(cls=PapersWithApply, no_args_is_help=True), name="apply", help="Apply a paper's method to footage."
+)
+
+
+@app.command("list")
+def list_(
+    notebook: Annotated[str, typer.Argument(help="Show the parameters of this notebook.", show_default=False)] = "",
+) -> None:
+    """Show the notebooks with their profiles, or the parameters of one."""
+    if not notebook:
+        notebooks = list_notebooks()
+        _print_columns([(it.id, ", ".join(it.profiles), it.title) for it in notebooks])
+        return
+    schema = read_schema(find_notebook(notebook).path)
+    _print_columns(
+        [(p.name, p.type, repr(p.default), p.range, p.unit, p.help) for p in schema.values()],
+        header=("parameter", "type", "default", "range", "unit", "help"),
+    )
+
+
+@app.command()
+def run(
+    notebooks: Annotated[list[str] | None, typer.Argument(help="Ids such as context_fusion/1_method.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Run every notebook.")] = False,
+    profile: Annotated[str, typer.Option(help="Sizes and data: smoke, teach or paper.")] = DEFAULT_PROFILE,
+    parameter: Annotated[list[str] | None, typer.Option("-p", help="name=value; may be given again.")] = None,
+    force: Annotated[bool, typer.Option(help="Run also what is already there.")] = False,
+) -> None:
+    """Run notebooks; one that has already run with the same source, parameters and data is left alone."""
+    from tqdm import tqdm
+
+    from lib.bench.plan import make_plan
+    from lib.bench.runner import run_plan
+
+    ids = [it.id for it in list_notebooks()] if every else list(dict.fromkeys(notebooks or []))
+    if not ids:
+        raise SpecError(f"name a notebook or use --all{nearest('', (it.id for it in list_notebooks()))}")
+    pairs = _pairs(parameter or [])
+    chosen = [find_notebook(it) for it in ids]
+    plans = [make_plan(it, profile=profile, parameters=values_from_text(it, pairs)) for it in chosen]
+    todo = [plan for plan in plans if force or plan.cached() is None]
+    num_failed = 0
+    with tqdm(total=sum(plan.num_cells for plan in todo), unit="cell", disable=None, leave=False) as bar:
+        for plan in plans:
+            bar.set_description(plan.notebook.id)
+            try:
+                result = run_plan(plan, force=force, on_cell=bar.update)
+            except LabError as error:
+                num_failed += 1
+                tqdm.write(f"nocturne: {error}", file=sys.stderr)
+                continue
+            except KeyboardInterrupt as stop:
+                tqdm.write(f"nocturne: {stop or 'interrupted'}", file=sys.stderr)
+                raise typer.Exit(1) from stop
+            took = "" if result.cached else f"{result.record.wall_time_s:.1f} s, "
+            tqdm.write(f"{plan.notebook.id} at {profile}: {took}{result.reason}")
+    if num_failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def table(
+    paper: Annotated[str, typer.Argument(help="A paper such as context_fusion.")],
+    form: Annotated[str, typer.Option("--format", help="text | markdown | latex | csv | html")] = "text",
+) -> None:
+    """Print a paper's tables: published, ours, difference, verdict and why."""
+    from lib.bench.tables import render
+
+    typer.echo(render(paper, cast("Format", form)))
+
+
+@app.command()
+def report(
+    out: Annotated[Path | None, typer.Option(help="Folder to write to.", show_default="reports")] = None,
+) -> None:
+    """Write the report of all complete runs, one HTML file that needs no network, and print its path."""
+    from lib.bench.report import write_report
+
+    typer.echo(write_report(out))
+
+
+@app.command()
+def doctor() -> None:
+    """Show versions, device, threads, what is optional and missing, and whether folders can be written."""
+    from lib.bench.doctor import examine
+
+    checks = examine()
+    _print_columns([(check.mark, check.name, check.found) for check in checks])
+    for check in checks:
+        if check.advice:
+            typer.echo(f"{check.name}: {check.advice}")
+    if not all(check.is_good for check in checks if check.is_needed):
+        raise typer.Exit(1)
+
+
+@app.command()
+def speed(
+    paper: Annotated[str, typer.Argument(help="A paper such as context_fusion.")],
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 5,
+) -> None:
+    """Time a paper's work on this machine against other libraries, in turn in one process."""
+    races = _paper_module(paper, "speed").races()
+    importlib.import_module("lib.timing").run_races(races, rounds=rounds)
+
+
+def papers_with(module: str) -> list[str]:
+    """Papers that have notebooks and a module of that name, such as `apply` or `speed`."""
+    found = (file.parent.name for file in sorted(LIB.glob(f"*/{module}.py")))
+    return [paper for paper in found if (notebooks_root() / paper).is_dir()]
+
+
+def main() -> None:
+    """Run the command line: one sentence on stderr for an error, exit code 2 for a wrong name or value, else 1."""
+    # a job that is stopped by its scheduler cleans up as on Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app()
+    except LabError as error:
+        typer.echo(f"nocturne: {error}", err=True)
+        sys.exit(2 if isinstance(error, SpecError) else 1)
+
+
+def _paper_module(paper: str, module: str) -> Any:
+    if paper not in papers_with(module):
+        raise SpecError(f"no paper {paper!r} has this command{nearest(paper, papers_with(module))}")
+    return importlib.import_module(f"lib.{paper}.{module}")
+
+
+def _pairs(texts: Iterable[str]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise SpecError(f"-p takes name=value: got {text!r}")
+        pairs[name.strip()] = value
+    return pairs
+
+
+def _print_columns(rows: list[tuple[str, ...]], *, header: tuple[str, ...] = ()) -> None:
+    lines = ([header] if header else []) + rows
+    if not lines:
+        return
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    for line in lines:
+        typer.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
