@@ -253,7 +253,7 @@ class _Converter:
         layout, dtype = ("gbrp16le", np.dtype("<u2")) if bits > 8 else ("gbrp", np.dtype(np.uint8))
         planar = self._reformatter.reformat(frame, format=layout, interpolation=self._flags, threads=1)
         green, blue, red = (
-            np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)[:, : plane.width] for plane in planar.planes
+            np.frombuffer(memoryview(p), dtype).reshape(p.height, -1)[:, : p.width] for p in planar.planes
         )
         planes = np.stack([red, green, blue])
         turns = round(frame.rotation / 90) % 4

