@@ -81,8 +81,9 @@ class PublishedTable:
 
     @property
     def columns(self) -> list[str]:
-        """Column names in the paper's order."""
-        return unique(cell.column for cell in self.cells)
+        """Column names in the paper's order: that of the fullest row, because a sparse one may skip some."""
+        fullest = sorted(self.rows, key=lambda row: -sum(cell.row == row for cell in self.cells))
+        return unique(cell.column for row in fullest for cell in self.cells if cell.row == row)
 
     def is_own(self, row: str) -> bool:
         """Whether this project implements the method of that row."""

@@ -37,6 +37,7 @@ class Entry:
 
     published: str = ""
     ours: str = ""
+    interval: str = ""
     verdict: Verdict | None = None
 
 
@@ -44,6 +45,7 @@ class Entry:
 class Grid:
     """A table ready to be drawn: heads with unit and direction, entries by row, sentences to stand below.
 
+    row_notes: what is to be said of a whole row, by row.
     counts: number of cells by verdict, in the order of VERDICTS; empty for our own measures.
     """
 
@@ -53,6 +55,7 @@ class Grid:
     heads: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Entry | None, ...]], ...]
     notes: tuple[str, ...]
+    row_notes: dict[str, str]
     counts: dict[Verdict, int]
 
     @property
@@ -102,14 +105,17 @@ def _published_grid(cells: Sequence[Cell]) -> Grid:
         caption=table.caption,
         heads=heads,
         rows=tuple((row, tuple(by_place.get((row, column)) for column in table.columns)) for row in table.rows),
-        notes=(*_reasons(cells), *table.remarks, *_row_notes(cells)),
+        notes=(*_reasons(cells), *table.remarks, *_cell_notes(cells)),
+        row_notes=_row_notes(cells),
         counts={verdict: counted[verdict] for verdict in VERDICTS if counted[verdict]},
     )
 
 
 def _measure_grid(table: MeasureTable) -> Grid:
     record = table.record
-    by_place = {(score.row, score.column): Entry(ours=_number(score)) for score in table.scores}
+    by_place = {
+        (score.row, score.column): Entry(ours=_number(score), interval=_interval(score)) for score in table.scores
+    }
     heads = tuple(
         _head(column, [score for score in table.scores if score.column == column]) for column in table.columns
     )
@@ -124,30 +130,39 @@ def _measure_grid(table: MeasureTable) -> Grid:
         notes.append(f"{', '.join(unique(score.column for score in scores))}: {protocol}.")
     return Grid(
         name=table.name,
-        title="Our measure",
-        caption=f"{table.name.replace('_', ' ').capitalize()}, measured on {table.data}.",
+        title=table.name.replace("_", " ").capitalize(),
+        caption=f"Our own measure, on {table.data}.",
         heads=heads,
         rows=tuple((row, tuple(by_place.get((row, column)) for column in table.columns)) for row in table.rows),
         notes=tuple(notes),
+        row_notes={},
         counts={},
     )
 
 
 def _entry(cell: Cell) -> Entry:
     published = RELATION_SIGNS[cell.published.relation] + cell.published.printed
-    ours = _number(cell.score, like=cell.published) if cell.score else ""
-    return Entry(published, ours, cell.verdict)
+    if cell.score is None:
+        return Entry(published, verdict=cell.verdict)
+    decimals = len(cell.published.printed.partition(".")[2]) if cell.score.unit == cell.published.unit else None
+    return Entry(published, _number(cell.score, decimals), _interval(cell.score, decimals), cell.verdict)
 
 
-def _number(score: Score, *, like: PublishedCell | None = None) -> str:
-    """The score with the decimals of the published number (in the same unit), else with four significant digits."""
-    form = "{:.4g}"
-    if like is not None and like.unit == score.unit:
-        form = f"{{:.{len(like.printed.partition('.')[2])}f}}"
-    text = form.format(score.value)
-    if score.interval is not None:
-        text += f" [{form.format(score.interval[0])}, {form.format(score.interval[1])}]"
-    return text
+def _number(score: Score, decimals: int | None = None) -> str:
+    return _digits(score.value, decimals)
+
+
+def _interval(score: Score, decimals: int | None = None) -> str:
+    if score.interval is None:
+        return ""
+    return f"[{_digits(score.interval[0], decimals)}, {_digits(score.interval[1], decimals)}]"
+
+
+def _digits(value: float, decimals: int | None) -> str:
+    """The value with the decimals of the published number, but with no less than two significant digits."""
+    if decimals is not None and (value == 0 or abs(value) >= 10.0 ** (1 - decimals)):
+        return f"{value:.{decimals}f}"
+    return f"{value:.2g}" if decimals is not None else f"{value:.4g}"
 
 
 def _head(column: str, scores: Sequence[PublishedCell | Score]) -> str:
@@ -168,9 +183,26 @@ def _reasons(cells: Sequence[Cell]) -> list[str]:
     return sentences
 
 
-def _row_notes(cells: Sequence[Cell]) -> list[str]:
-    noted = _grouped((cell for cell in cells if cell.published.note), key=lambda cell: cell.published.note)
-    return [f"{_places(group, cells)}: {note}." for note, group in noted]
+def _row_notes(cells: Sequence[Cell]) -> dict[str, str]:
+    """Notes that all published cells of a row share, by row."""
+    noted = _grouped(cells, key=lambda cell: cell.published.row)
+    shared = {row: unique(cell.published.note for cell in group) for row, group in noted}
+    return {row: notes[0] for row, notes in shared.items() if len(notes) == 1 and notes[0]}
+
+
+def _cell_notes(cells: Sequence[Cell]) -> list[str]:
+    """Notes of single cells, those of whole rows left out."""
+    rows = _row_notes(cells)
+    single = [cell for cell in cells if cell.published.note and cell.published.row not in rows]
+    return [
+        f"{_places(group, cells)}: {note}." for note, group in _grouped(single, key=lambda cell: cell.published.note)
+    ]
+
+
+def _all_notes(grid: Grid) -> list[str]:
+    """Notes of the table and of its rows, for formats that write them below."""
+    by_note = _grouped(grid.row_notes.items(), key=lambda entry: entry[1])
+    return [*grid.notes, *(f"{', '.join(row for row, _ in rows)}: {note}." for note, rows in by_note)]
 
 
 def _places(group: Sequence[Cell], cells: Sequence[Cell]) -> str:
@@ -194,9 +226,10 @@ def _flat(entry: Entry | None) -> str:
     """An entry on one line: published, ours and verdict, as far as they are there."""
     if entry is None:
         return ABSENT
+    ours = f"{entry.ours} {entry.interval}".strip()
     if entry.verdict is None:
-        return entry.ours
-    return " ".join(filter(None, (entry.published, entry.ours and f"→ {entry.ours}", f"({entry.verdict})")))
+        return ours
+    return " ".join(filter(None, (entry.published, ours and f"→ {ours}", f"({entry.verdict})")))
 
 
 def _summary(grid: Grid) -> str:
@@ -211,7 +244,7 @@ def _text(title: str, layout: Sequence[Grid]) -> str:
         drawn = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in lines]
         drawn.insert(1, "-" * len(drawn[0]))
         head = f"{grid.title}. {grid.caption}" + (f" [{_summary(grid)}]" if grid.counts else "")
-        notes = [textwrap.fill(note, 110, initial_indent="  ", subsequent_indent="    ") for note in grid.notes]
+        notes = [textwrap.fill(note, 110, initial_indent="  ", subsequent_indent="    ") for note in _all_notes(grid)]
         parts.append("\n".join([head, "", *(line.rstrip() for line in drawn), "", *notes]))
     return "\n\n".join(parts) + "\n"
 
@@ -223,7 +256,7 @@ def _markdown(title: str, layout: Sequence[Grid]) -> str:
         lines += [[row, *map(_flat, entries)] for row, entries in grid.rows]
         drawn = ["| " + " | ".join(re.sub(r"([|*_<`\\])", r"\\\1", text) for text in line) + " |" for line in lines]
         drawn[1] = "|" + " --- |" * (len(grid.heads) + 1)
-        notes = [f"- {note}" for note in grid.notes]
+        notes = [f"- {note}" for note in _all_notes(grid)]
         parts.append("\n".join([f"### {grid.title}", "", grid.caption, "", *drawn, "", *notes]))
     return "\n\n".join(parts) + "\n"
 
@@ -246,7 +279,7 @@ def _latex(title: str, layout: Sequence[Grid]) -> str:
                     *(line + r" \\" for line in lines),
                     r"\bottomrule",
                     r"\end{tabular}",
-                    *(rf"\par\footnotesize {_tex(note)}" for note in grid.notes),
+                    *(rf"\par\footnotesize {_tex(note)}" for note in _all_notes(grid)),
                     r"\end{table}",
                 ]
             )

@@ -1,0 +1,98 @@
+"""Executed notebooks as offline HTML pages: equations as MathML, pictures inlined, no script, no external request."""
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from jinja2 import pass_context
+from math_core import LatexError, LatexToMathML
+from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbformat import NotebookNode
+from pygments.formatters import HtmlFormatter
+
+from lib.bench.pages import template, write_page
+from lib.errors import DataMissing
+
+WIDGET_TYPES = ("application/vnd.jupyter.widget-view+json", "application/javascript")
+PICTURE_ALT = "Picture computed by the cell above"
+
+
+class MathRenderer(IPythonRenderer):
+    """Markdown with equations set as MathML, which browsers draw without any script."""
+
+    def block_math(self, body: str) -> str:
+        """`$$ ... $$` as a display equation."""
+        return mathml(body, display=True)
+
+    def inline_math(self, body: str) -> str:
+        """`$ ... $` as an equation within the line."""
+        return mathml(body, display=False)
+
+    def latex_environment(self, name: str, body: str) -> str:
+        """`\\begin{name} ... \\end{name}` as a display equation."""
+        return mathml(rf"\begin{{{name}}}{body}\end{{{name}}}", display=True)
+
+
+class PageExporter(HTMLExporter):
+    """nbconvert's plain HTML body with our Markdown."""
+
+    @pass_context
+    def markdown2html(self, context: Any, source: str) -> str:
+        """HTML of one Markdown text; attachments of the cell are inlined."""
+        attachments = context.get("cell", {}).get("attachments", {})
+        renderer = MathRenderer(escape=False, attachments=attachments, exclude_anchor_links=True)
+        return MarkdownWithMath(renderer=renderer).render(source)
+
+
+def mathml(tex: str, *, display: bool) -> str:
+    """MathML of a TeX equation; TeX that can't be read stays visible as code."""
+    try:
+        return LatexToMathML().convert_with_local_state(tex, displaystyle=display)
+    except LatexError:
+        from html import escape
+
+        tag = "pre" if display else "code"
+        return f"<{tag}>{escape(tex.strip())}</{tag}>"
+
+
+def export_notebook(source: Path, target: Path, *, home: str, facts: str) -> None:
+    """Write the executed notebook `source` as one HTML page `target`.
+
+    home: relative link from the page to the report.  facts: one line on the run, shown at the top.
+    Raises DataMissing where the notebook is absent or damaged, Unavailable where the page can't be written.
+    """
+    try:
+        notebook = nbformat.read(source, as_version=4)
+    except (OSError, ValueError) as error:
+        raise DataMissing(f"the executed notebook {source.name} can't be read: {error}; run it again") from error
+    _settle(notebook)
+    body, _ = PageExporter(template_name="basic").from_notebook_node(notebook)
+    page = template("notebook.html.j2").render(
+        title=_title(notebook) or source.stem, body=body, home=home, facts=facts, code_style=code_style()
+    )
+    write_page(target, page)
+
+
+def code_style() -> str:
+    """Style sheet of highlighted code, light and dark."""
+    light = HtmlFormatter(style="friendly").get_style_defs(".highlight")
+    dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
+    return f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}"
+
+
+def _title(notebook: NotebookNode) -> str:
+    lines = (line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines())
+    return next((line.lstrip("# ") for line in lines if line.startswith("# ")), "")
+
+
+def _settle(notebook: NotebookNode) -> None:
+    """Drop what needs a script (widgets; a static picture follows each), set TeX outputs, describe pictures."""
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        cell.metadata.setdefault("alt", PICTURE_ALT)
+        cell.outputs = [out for out in cell.outputs if not any(kind in out.get("data", {}) for kind in WIDGET_TYPES)]
+        for output in cell.outputs:
+            if tex := output.get("data", {}).get("text/latex"):
+                output["data"]["text/html"] = mathml(tex.strip().strip("$"), display=True)
