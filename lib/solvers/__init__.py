@@ -1,0 +1,1 @@
+"""Solvers that papers share: Poisson (direct and full multigrid)."""

@@ -1,0 +1,50 @@
+"""Closed-form colour fit T = c1 I' + c2, channel by channel (sec. 2.3)."""
+
+import torch
+from torch import Tensor
+
+from lib.checks import check_planes, check_same_grid
+from lib.context_fusion.gradients import compiles
+
+
+def fit_colour(reconstruction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Least-squares (c1, c2) of each plane, shape (...) for planes (..., H, W), in their dtype.
+
+    c1 = cov(I', T) / var(I'), c2 = mean(T) - c1 mean(I').
+    Choice: c1 = 1 where I' is flat or where the slope is not positive, which would turn the picture into its negative.
+    Raises ShapeError when the two grids differ.
+    """
+    check_planes("reconstruction", reconstruction)
+    check_planes("target", target)
+    check_same_grid("reconstruction", reconstruction, "target", target)
+    mean, target_mean, variance, covariance = _moments(reconstruction, target)
+    slope = covariance / variance
+    slope = torch.where((variance > 0) & (slope > 0), slope, torch.ones_like(slope))
+    return slope.to(target.dtype), (target_mean - slope * mean).to(target.dtype)
+
+
+def fit_offset(reconstruction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """(1, c2): only the constant that the Poisson problem leaves open, so that the means agree."""
+    offset = target.mean(dim=(-2, -1)) - reconstruction.mean(dim=(-2, -1))
+    return torch.ones_like(offset), offset
+
+
+def apply_colour(reconstruction: Tensor, c1: Tensor, c2: Tensor) -> Tensor:
+    """c1 I' + c2, clipped to 0..1."""
+    return torch.addcmul(c2[..., None, None], c1[..., None, None], reconstruction).clamp_(0, 1)
+
+
+def _moments(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Means of both, variance of the first and covariance, each plane apart, in float64."""
+    if compiles(first):
+        from lib.context_fusion import kernels
+
+        rows = zip(first.flatten(-2).view(-1, first.shape[-2:].numel()).numpy(),
+                   second.flatten(-2).reshape(-1, first.shape[-2:].numel()).numpy(), strict=True)  # fmt: skip
+        values = torch.tensor([kernels.moments(a, b) for a, b in rows], dtype=torch.float64)
+        return tuple(values.T.reshape(4, *first.shape[:-2]))  # type: ignore[return-value]
+    first, second = first.double(), second.double()
+    mean, second_mean = first.mean(dim=(-2, -1)), second.mean(dim=(-2, -1))
+    centred = first - mean[..., None, None]
+    covariance = (centred * (second - second_mean[..., None, None])).mean(dim=(-2, -1))
+    return mean, second_mean, centred.square().mean(dim=(-2, -1)), covariance
