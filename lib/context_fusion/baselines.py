@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from lib.checks import check_image, check_planes, check_same_grid
+from lib.context_fusion.gradients import luma
 from lib.errors import ShapeError, SpecError
-from lib.metrics.planes import luma
 from lib.solvers.poisson import divergence, gradient, solve_poisson
 
 CloneMode = Literal["mixed", "normal", "monochrome"]

@@ -41,18 +41,23 @@ def colour_shift(result: Tensor, wanted: Tensor, *, mask: Tensor | None = None) 
     wanted: the same, or one picture for all frames; the fit's target W N + (1 - W) D, or the truth where it is known.
     mask: bool (H, W) or (T, H, W), pixels that count.
     0 is perfect, about 2.3 is just noticeable, and tens mean other colours. Block means let the measure see colours
-    and not noise, seams or structure. Raises ShapeError when shapes differ or the mask is empty.
+    and not noise, seams or structure. Against W N + (1 - W) D the pixel blend is perfect by definition, not by merit.
+    Raises ShapeError when shapes differ or the mask is empty.
     """
     check_pictures(mask, result=result, wanted=wanted)
     weight = precise(torch.ones_like(result[..., :1, :, :]))
     if mask is not None:
         weight = weight * mask.unsqueeze(-3)
     covered = _block_mean(weight)
-    difference = rgb_to_lab(_block_mean(precise(result).clamp(0, 1) * weight) / covered.clamp_min(1e-12)) - rgb_to_lab(
-        _block_mean(precise(wanted).clamp(0, 1) * weight) / covered.clamp_min(1e-12)
-    )
+    difference = _block_colours(result, weight) - _block_colours(wanted, weight)
     distance = difference.square().sum(-3, keepdim=True).sqrt()
     return float((distance * covered).sum() / covered.sum())
+
+
+def _block_colours(picture: Tensor, weight: Tensor) -> Tensor:
+    """CIELab of the weighted mean colour of each block; a block without weight is black."""
+    shown = precise(picture).clamp(0, 1)
+    return rgb_to_lab(_block_mean(shown * weight) / _block_mean(weight).clamp_min(torch.finfo(weight.dtype).tiny))
 
 
 def _block_mean(planes: Tensor) -> Tensor:

@@ -50,7 +50,8 @@ def halo_profile(result: Tensor, wanted: Tensor, mask: Tensor, *, max_distance_p
     wanted: the same, or one picture for all frames; W N + (1 - W) D, or the truth where it is known.
     mask: bool (H, W) or (T, H, W), true on the objects.
     max_distance_px: pixels farther away, on either side, are left out.
-    A perfect result is 0 everywhere. Averaging lifts or lowers the whole profile, a halo decays with the distance.
+    A perfect result is 0 everywhere, and so is the pixel blend where W N + (1 - W) D itself is the wanted picture.
+    Averaging lifts or lowers the whole profile, a halo decays with the distance.
     Raises ShapeError when shapes differ or the mask has no border.
     """
     check_pictures(mask, result=result, wanted=wanted)
