@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import tomllib
@@ -63,6 +64,14 @@ def imported_rooms(module: Path) -> set[tuple[str, ...]]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return {tuple(name.split(".")[1:]) for name in names if name.startswith("lib.")}
+
+
+def run_make(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """make in another folder, without what an outer `make test` hands down to its children."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    return subprocess.run(
+        ["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def test_committed_files_hold_no_machine_paths() -> None:
@@ -154,10 +163,31 @@ def test_makefile_answers_an_old_python_in_one_sentence(tmp_path: Path) -> None:
     old.chmod(0o755)
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
         (tmp_path / name).write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
-    answer = subprocess.run(["make", "install", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True)
+    answer = run_make("install", f"PYTHON={old}", folder=tmp_path)
     assert answer.returncode != 0
     first, *rest = answer.stderr.strip().splitlines()
     assert first.startswith("Nocturne needs Python 3.11 or newer")
     assert "Python 3.9.2" in first
     assert all(line.startswith("make") for line in rest)
     assert not (tmp_path / ".venv").exists()
+
+
+def test_makefile_installs_again_only_when_lock_or_pyproject_are_newer(tmp_path: Path) -> None:
+    stamp = tmp_path / ".venv" / ".installed"
+    stamp.parent.mkdir()
+    for path in (tmp_path / "Makefile", tmp_path / "requirements.lock", tmp_path / "pyproject.toml", stamp):
+        path.write_text((ROOT / "Makefile").read_text(encoding="utf-8") if path.name == "Makefile" else "")
+
+    def needs_install() -> bool:
+        return run_make("--question", "install", folder=tmp_path).returncode == 1
+
+    installed_at = stamp.stat().st_mtime
+    for name in ("requirements.lock", "pyproject.toml"):
+        os.utime(tmp_path / name, (installed_at - 10, installed_at - 10))
+    assert not needs_install()
+    for name in ("requirements.lock", "pyproject.toml"):
+        os.utime(tmp_path / name, (installed_at + 10, installed_at + 10))
+        assert needs_install(), name
+        os.utime(tmp_path / name, (installed_at - 10, installed_at - 10))
+    stamp.unlink()
+    assert needs_install()
