@@ -94,7 +94,7 @@ def run(
                 tqdm.write(f"nocturne: {error}", file=sys.stderr)
                 continue
             except KeyboardInterrupt as stop:
-                tqdm.write(f"nocturne: {stop or 'interrupted'}", file=sys.stderr)
+                tqdm.write(f"nocturne: {str(stop) or 'interrupted'}", file=sys.stderr)
                 raise typer.Exit(1) from stop
             took = "" if result.cached else f"{result.record.wall_time_s:.1f} s, "
             tqdm.write(f"{plan.notebook.id} at {profile}: {took}{result.reason}")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import papermill
 from jupyter_client.kernelspec import KernelSpec
@@ -18,8 +18,6 @@ from papermill.exceptions import PapermillExecutionError
 
 from lib.bench.provenance import LIB, peak_memory_mib
 from lib.errors import LabError
-
-LOG_FILE = "kernel.log"
 
 
 @dataclass
@@ -45,22 +43,23 @@ class Execution:
         self.cell_done()
 
 
-def execute(execution: Execution, notebook: Path, parameters: Mapping[str, Any], *, folder: Path, run_id: str) -> None:
+def execute(execution: Execution, notebook: Path, parameters: Mapping[str, Any], *, log: Path, run_id: str) -> None:
     """Run all cells of the notebook file with the parameters injected, and fill `execution` on the way.
 
-    folder: gets kernel.log; the kernel finds it in NOCTURNE_RUN_DIR. The kernel's working directory is the notebook's.
+    log: file for what the kernel's process prints; its folder is the run's, which the kernel finds in NOCTURNE_RUN_DIR.
+    The kernel's working directory is the notebook's.
     Raises LabError, one sentence, when a cell raises or the kernel dies or does not start; the notebook is then in
     `execution` as far as it came. KeyboardInterrupt passes through.
     """
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
-    environment = {
-        "NOCTURNE_RUN_DIR": str(folder),
-        "NOCTURNE_RUN_ID": run_id,
-        # the kernel imports the very `lib` whose source went into the key
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(LIB.parent), os.environ.get("PYTHONPATH", "")])),
-    }
     started = time.perf_counter()
-    with (folder / LOG_FILE).open("wb") as log:
+    with log.open("wb") as log_stream:
+        launch = {
+            "cwd": str(notebook.parent),
+            "env": _environment(log.parent, run_id=run_id),
+            "stdout": log_stream,
+            "stderr": log_stream,
+        }
         try:
             papermill.execute_notebook(
                 # papermill formats paths with the parameters: braces in a folder's name are not fields
@@ -69,9 +68,8 @@ def execute(execution: Execution, notebook: Path, parameters: Mapping[str, Any],
                 parameters=dict(parameters),
                 kernel_name="python3",
                 language="python",
-                cwd=str(notebook.parent),
                 progress_bar=False,
-                kernel_manager_class=_kernel_class(execution, log, environment),
+                kernel_manager_class=_kernel_class(execution, launch),
                 on_notebook_start=execution.notebook_started,
                 on_cell_executed=execution.cell_ended,
             )
@@ -80,25 +78,42 @@ def execute(execution: Execution, notebook: Path, parameters: Mapping[str, Any],
             raise LabError(f"cell {error.exec_count} raised {said}") from error
         except DeadKernelError as error:
             cell = execution.cells_done + 1
-            raise LabError(f"the kernel died in cell {cell}{_cause(execution, folder / LOG_FILE)}") from error
+            raise LabError(f"the kernel died in cell {cell}{_cause(execution, log)}") from error
         except RuntimeError as error:  # nbclient's word for a kernel that does not answer
-            raise LabError(f"the kernel did not start: {error}{_cause(execution, folder / LOG_FILE)}") from error
+            raise LabError(f"the kernel did not start: {error}{_cause(execution, log)}") from error
         finally:
             execution.wall_time_s = round(time.perf_counter() - started, 3)
 
 
-def _kernel_class(execution: Execution, log: IO[bytes], environment: dict[str, str]) -> type[AsyncKernelManager]:
-    """A kernel manager that starts the running Python, whatever kernels the user has installed under that name."""
+def _environment(run_folder: Path, *, run_id: str) -> dict[str, str]:
+    """What a kernel finds in its environment, which is ours with a few names set."""
+    # the kernel works in another folder: what is relative to ours must not change its meaning
+    ours = {name: os.environ[name] for name in ("NOCTURNE_OUT", "NOCTURNE_NOTEBOOKS") if os.environ.get(name)}
+    return {
+        **os.environ,
+        **{name: str(Path(folder).resolve()) for name, folder in ours.items()},
+        "NOCTURNE_RUN_DIR": str(run_folder),
+        "NOCTURNE_RUN_ID": run_id,
+        # the kernel imports the very `lib` whose source went into the key
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(LIB.parent), os.environ.get("PYTHONPATH", "")])),
+    }
+
+
+def _kernel_class(execution: Execution, launch: dict[str, Any]) -> type[AsyncKernelManager]:
+    """A kernel manager that starts the running Python, whatever kernels the user has installed under that name.
+
+    launch: folder, environment and streams of the process.
+    """
 
     class ThisPython(AsyncKernelManager):
         @property
         def kernel_spec(self) -> KernelSpec:
-            command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            # only what the notebook's own code prints is worth keeping of a kernel that died
+            command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=CRITICAL"]
             return KernelSpec(argv=command, display_name="Python 3", language="python")
 
-        async def _async_launch_kernel(self, kernel_cmd: list[str], **launch: Any) -> None:
-            launch |= {"env": launch["env"] | environment, "stdout": log, "stderr": log}
-            await super()._async_launch_kernel(kernel_cmd, **launch)
+        async def _async_launch_kernel(self, kernel_cmd: list[str], **given: Any) -> None:
+            await super()._async_launch_kernel(kernel_cmd, **given | launch | {"env": given["env"] | launch["env"]})
             # held here because the manager forgets the process, and how it ended, when it cleans up
             execution.process = getattr(self.provisioner, "process", None)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from lib.errors import DataMissing, SpecError
+from lib.errors import DataMissing, LabError, SpecError
 from lib.paths import paths
 
 SCHEMA_VERSION = 1
@@ -110,11 +110,11 @@ class Record:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The record in a JSON file; DataMissing without the file, SpecError for damage or another schema version."""
+        """The record in a JSON file; DataMissing when it cannot be read, SpecError for damage or another version."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise DataMissing(f"no record at {path}; run the notebook first") from error
+        except OSError as error:
+            raise DataMissing(f"no record at {path}: {error.strerror}; run the notebook first") from error
         except ValueError as error:
             raise SpecError(f"{path} is not a record: {error}; run the notebook again with --force") from error
         version = content.get("schema_version") if isinstance(content, dict) else None
@@ -134,7 +134,7 @@ def records(paper: str | None = None) -> list[Record]:
             continue
         try:
             loaded.append(Record.load(file))
-        except SpecError as error:
+        except LabError as error:
             logging.getLogger(__name__).warning("skipped: %s", error)
     newest: dict[tuple[str, str], Record] = {}
     for record in sorted(loaded, key=lambda record: record.started, reverse=True):

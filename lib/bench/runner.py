@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lib.bench.kernel import Execution
 
 EXECUTED = "notebook.ipynb"
+LOG_FILE = "kernel.log"
 FAILED = "failed"
 PARTIAL = ".partial"
 
@@ -73,13 +74,13 @@ def run_plan(plan: Plan, *, force: bool = False, on_cell: Callable[[], object] =
 
 def _execute(plan: Plan, partial: Path, execution: "Execution") -> Record:
     """The record of a new run, made in `partial` and moved to its place as the last step."""
-    from lib.bench.kernel import LOG_FILE, execute
+    from lib.bench.kernel import execute
 
     started = datetime.now(UTC).isoformat(timespec="milliseconds")
     # taken now: a commit made while the notebook runs must not be recorded as what ran
     code = provenance.code_state(lib_hash=plan.key_parts["lib source"], notebook_hash=plan.key_parts["notebook source"])
     try:
-        execute(execution, plan.notebook.path, plan.values, folder=partial, run_id=plan.notebook.id)
+        execute(execution, plan.notebook.path, plan.values, log=partial / LOG_FILE, run_id=plan.notebook.id)
         found = _take_findings(partial)
         record = Record(
             notebook=plan.notebook.id,
@@ -143,6 +144,8 @@ def _keep_failed(plan: Plan, partial: Path, execution: "Execution", said: str) -
     try:
         _save_notebook(execution, partial, plan.notebook.id)
         (partial / "error.txt").write_text(f"{sentence}\n", encoding="utf-8")
+        if (log := partial / LOG_FILE).is_file() and not log.stat().st_size:
+            log.unlink()
         publish(partial, plan.home / FAILED)
     except OSError as error:
         return f"{sentence}; the executed notebook could not be kept: {error.strerror}"
