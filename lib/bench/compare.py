@@ -174,7 +174,8 @@ def verdict_of(cell: PublishedCell, value: float) -> tuple[Verdict, str]:
 
 
 def _unit(unit: str) -> str:
-    return "" if unit == "1" else f" {unit}"
+    # a difference of percentages is in points, "+1 %" would read as relative
+    return {"1": "", "%": " points"}.get(unit, f" {unit}")
 
 
 def _same(first: str, second: str) -> bool:

@@ -55,13 +55,13 @@ def test_without_records_every_cell_is_not_run_and_says_what_is_missing() -> Non
 @pytest.mark.parametrize(
     ("difference", "verdict", "said"),
     [
-        (0.0, "match", "+0 % from published, within the band of 1"),
+        (0.0, "match", "+0 points from published, within the band of 1"),
         (1.0, "match", "(better), within the band of 1"),
         (-1.0, "match", "(worse), within the band of 1"),
         (1.01, "close", "(better), within three bands"),
         (-3.0, "close", "(worse), within three bands"),
         (3.01, "off", "(better), beyond three bands"),
-        (-40.0, "off", "-40 % from published (worse), beyond three bands"),
+        (-40.0, "off", "-40 points from published (worse), beyond three bands"),
     ],
 )
 def test_verdict_by_distance_on_benchmark_data(run: Record, difference: float, verdict: str, said: str) -> None:

@@ -87,7 +87,7 @@ def test_text_shows_published_ours_interval_and_verdict(run: Record) -> None:
     drawn = render("fodvid", "text", runs=[run])
     assert "76.76 → 77.00 [76.50, 77.50] (match)" in drawn
     assert "[1 match, 5 not run]" in drawn
-    assert "Match (GMFlow graph cut): +0.24 % from published (better), within the band of 1." in drawn
+    assert "Match (GMFlow graph cut): +0.24 points from published (better), within the band of 1." in drawn
     assert "A measure of this project, without a published value; not a reproduction." in drawn
     flat = " ".join(drawn.split())
     assert "Measured on a & b <clip> (sample data, BSD) by fodvid/3_table, profile paper, seed 0" in flat
