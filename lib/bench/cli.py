@@ -144,7 +144,9 @@ def speed(
 ) -> None:
     """Time a paper's work on this machine against other libraries, in turn in one process."""
     races = _paper_module(paper, "speed").races()
-    importlib.import_module("lib.timing").run_races(races, rounds=rounds)
+    from lib.timing import run_races
+
+    run_races(races, rounds=rounds)
 
 
 def papers_with(module: str) -> list[str]:
