@@ -94,7 +94,7 @@ def sample_image(name: str) -> Sample:
     info = _find_info(name, "image")
     path = _find_file(info)
     if name == "street":
-        return Sample(_read_street(path).median(dim=0).values, _origin(info, path))
+        return Sample(_read_street(path).movedim(0, -1).contiguous().median(dim=-1).values, _origin(info, path))
     return Sample(read_image(path), _origin(info, path))
 
 
