@@ -85,6 +85,12 @@ def motion_mask(frame: Tensor, previous: Tensor, *, threshold: float, difference
 
 def clean_mask(mask: Tensor) -> Tensor:
     """The mask (H, W) after a 3x3 median, which drops single pixels, and a 5x5 dilation; border repeated."""
+    if mask.device.type == "cpu":
+        import cv2
+        import numpy as np
+
+        cleaned = cv2.dilate(cv2.medianBlur(mask.to(torch.uint8).numpy(), 3), np.ones((5, 5), np.uint8))
+        return torch.from_numpy(cleaned).bool()
     padded = F.pad(mask[None, None].float(), (1, 1, 1, 1), mode="replicate")
     votes = F.avg_pool2d(padded, 3, stride=1)
     return F.max_pool2d((votes > 0.5).float(), 5, stride=1, padding=2)[0, 0] > 0

@@ -27,6 +27,8 @@ Array = NDArray[np.floating]
 STRIP = 64
 # coefficients solved in float64: the lowest frequencies have condition numbers up to 1e6 at 1080p
 LOW = 32
+# numbers of the reduced system solved at a time: with their spectrum they stay in the cache
+BATCH = 1 << 18
 
 
 # sums may be reordered (they vectorise then); NaN and infinity keep their meaning
@@ -43,6 +45,7 @@ class Plan:
     cosine: Array
     sine: Array
     pivots: Array
+    settled: NDArray[np.intp]
     low_pivots: Array
     last_coupling: Array
 
@@ -54,18 +57,25 @@ def solve(divergence: Tensor) -> Tensor:
     """
     num_planes, height, width = divergence.shape
     plan = _plan(height, width, divergence.dtype)
-    reduced, spectrum, row_sums = _workspace(num_planes, len(plan.kept), height, width, divergence.dtype)
     solution = torch.empty_like(divergence)
+    batch = max(1, min(num_planes, BATCH // (len(plan.kept) * width)))
+    for first in range(0, num_planes, batch):
+        _solve_batch(divergence[first : first + batch], plan, solution[first : first + batch])
+    return solution
+
+
+def _solve_batch(divergence: Tensor, plan: Plan, solution: Tensor) -> None:
+    num_planes, height, width = divergence.shape
+    reduced, spectrum, row_sums = _workspace(num_planes, len(plan.kept), height, width, divergence.dtype)
     _reduce_rows(divergence.numpy(), plan.kept, reduced.numpy(), row_sums)
     means = row_sums.sum(axis=1) / (height * width)
     torch.fft.rfft(reduced, out=spectrum)
     parts = torch.view_as_real(spectrum).flatten(-2).numpy()
-    _solve_columns(parts, plan.cosine, plan.sine, plan.pivots, plan.low_pivots, plan.last_coupling)
+    _solve_columns(parts, plan.cosine, plan.sine, plan.pivots, plan.settled, plan.low_pivots, plan.last_coupling)
     _set_row_sums(row_sums, means * width, plan.kept, parts)
     torch.fft.irfft(spectrum, n=width, out=reduced)
     num_factors = 4 if divergence.dtype == torch.float32 else 5
     _restore_rows(divergence.numpy(), means.astype(parts.dtype), reduced.numpy(), plan.kept, num_factors, solution.numpy())
-    return solution
 
 
 def _workspace(
@@ -93,12 +103,14 @@ def _plan(height: int, width: int, torch_dtype: torch.dtype) -> Plan:
     t[0] = -4  # row sums are solved apart: any regular number will do
     pivots, last_coupling = _factorise(height, kept, t)
     angle = np.pi * frequency / (2 * width)
+    pivots, low_pivots = pivots.astype(dtype), np.ascontiguousarray(pivots[:, :LOW])
     return Plan(
         kept=kept,
         cosine=np.cos(angle).astype(dtype),
         sine=np.sin(angle).astype(dtype),
-        pivots=pivots.astype(dtype),
-        low_pivots=np.ascontiguousarray(pivots[:, :LOW]),
+        pivots=pivots,
+        settled=_settled_rows(pivots),
+        low_pivots=low_pivots,
         last_coupling=last_coupling.astype(dtype),
     )
 
@@ -122,6 +134,15 @@ def _factorise(height: int, kept: NDArray[np.intp], t: Array) -> tuple[Array, Ar
         coupling = last_coupling if row == len(kept) - 1 else 1.0
         pivots[row] = 1 / (diagonal[row] - coupling**2 * pivots[row - 1])
     return pivots, last_coupling
+
+
+def _settled_rows(pivots: Array) -> NDArray[np.intp]:
+    """For each strip the row from which its pivots no longer change, the last two apart: they need not be read again."""
+    settled = []
+    for start in range(0, pivots.shape[1], STRIP):
+        changes = np.any(np.diff(pivots[:-2, start : start + STRIP], axis=0) != 0, axis=1)
+        settled.append(int(np.flatnonzero(changes)[-1]) + 1 if changes.any() else 0)
+    return np.array(settled)
 
 
 @kernel
@@ -164,7 +185,13 @@ def _reduce_rows(divergence: Array, kept: NDArray[np.intp], reduced: Array, row_
 
 @kernel
 def _solve_columns(
-    parts: Array, cosine: Array, sine: Array, pivots: Array, low_pivots: Array, last_coupling: Array
+    parts: Array,
+    cosine: Array,
+    sine: Array,
+    pivots: Array,
+    settled: NDArray[np.intp],
+    low_pivots: Array,
+    last_coupling: Array,
 ) -> None:
     """Tridiagonal solve along y for every coefficient of the spectrum (P, R, 2 K), in place."""
     num_planes, num_rows, num_coefficients = parts.shape
@@ -179,11 +206,11 @@ def _solve_columns(
                 _rotate(rows[r, start:stop], cosine[first:last], sine[first:last])
             if start == 0:
                 buffer[:] = rows[:, :low]
-                _thomas(buffer, low_pivots, last_coupling, 0, low)
+                _thomas(buffer, low_pivots, num_rows, last_coupling, 0, low)
                 rows[:, :low] = buffer
-                _thomas(rows, pivots, last_coupling, low, stop)
+                _thomas(rows, pivots, settled[0], last_coupling, low, stop)
             else:
-                _thomas(rows, pivots, last_coupling, start, stop)
+                _thomas(rows, pivots, settled[start // STRIP], last_coupling, start, stop)
             for r in range(num_rows):
                 _rotate_back(rows[r, start:stop], cosine[first:last], sine[first:last])
 
@@ -223,7 +250,7 @@ def _rotate_back(row: Array, cosine: Array, sine: Array) -> None:
 
 
 @kernel
-def _thomas(rows: Array, pivots: Array, last_coupling: Array, start: int, stop: int) -> None:
+def _thomas(rows: Array, pivots: Array, settled: int, last_coupling: Array, start: int, stop: int) -> None:
     """Elimination and back substitution in columns start..stop of symmetric systems coupled by 1, in place."""
     num_rows = len(rows)
     first, pivot = rows[0, start:stop], pivots[0, start:stop]
@@ -232,7 +259,8 @@ def _thomas(rows: Array, pivots: Array, last_coupling: Array, start: int, stop: 
     if num_rows == 1:
         return
     for r in range(1, num_rows - 1):
-        previous, current, pivot = rows[r - 1, start:stop], rows[r, start:stop], pivots[r, start:stop]
+        own = r if r == num_rows - 2 else min(r, settled)
+        previous, current, pivot = rows[r - 1, start:stop], rows[r, start:stop], pivots[own, start:stop]
         for x in range(stop - start):
             current[x] = (current[x] - previous[x]) * pivot[x]
     coupling, pivot = last_coupling[start:stop], pivots[num_rows - 1, start:stop]
@@ -241,7 +269,7 @@ def _thomas(rows: Array, pivots: Array, last_coupling: Array, start: int, stop: 
         current[x] = (current[x] - coupling[x] * previous[x]) * pivot[x]
         previous[x] -= coupling[x] * pivots[num_rows - 2, start + x] * current[x]
     for r in range(num_rows - 3, -1, -1):
-        current, following, pivot = rows[r, start:stop], rows[r + 1, start:stop], pivots[r, start:stop]
+        current, following, pivot = rows[r, start:stop], rows[r + 1, start:stop], pivots[min(r, settled), start:stop]
         for x in range(stop - start):
             current[x] -= pivot[x] * following[x]
 
