@@ -28,7 +28,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@rm -f $@
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || \
 	  { echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu it comes with: apt install python3-venv" >&2; exit 1; }
-	@echo "Installing the pinned packages into $(VENV) (about 3 GB on Linux, some minutes the first time) ..."
+	@echo "Installing the pinned packages into $(VENV) (about 7 GB on Linux with CUDA, some minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
