@@ -1,7 +1,8 @@
 """Gradient-domain context enhancement for fixed cameras: a night frame or video fused with a day picture.
 
-Ilie, Raskar and Yu, "Gradient domain context enhancement for fixed cameras", ACCV 2004 (TR2004-020). The modules follow the paper: settings,
-gradients, importance, reconstruct, fit, still (Algorithm 1); susan, background, video (Algorithm 2).
+Ilie, Raskar and Yu, "Gradient domain context enhancement for fixed cameras", ACCV 2004 (TR2004-020).
+The modules follow the paper: settings, gradients, importance, reconstruct, fit, still (Algorithm 1); susan, background,
+video (Algorithm 2).
 """
 
 from lib.context_fusion.background import median_background

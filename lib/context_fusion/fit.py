@@ -39,10 +39,12 @@ def _moments(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor, Ten
     if compiles(first):
         from lib.context_fusion import kernels
 
-        rows = zip(first.flatten(-2).view(-1, first.shape[-2:].numel()).numpy(),
-                   second.flatten(-2).reshape(-1, first.shape[-2:].numel()).numpy(), strict=True)  # fmt: skip
-        values = torch.tensor([kernels.moments(a, b) for a, b in rows], dtype=torch.float64)
-        return tuple(values.T.reshape(4, *first.shape[:-2]))  # type: ignore[return-value]
+        planes = first.contiguous().view(-1, first.shape[-2:].numel()).numpy()
+        targets = second.contiguous().view(-1, second.shape[-2:].numel()).numpy()
+        moments = [kernels.moments(plane, target) for plane, target in zip(planes, targets, strict=True)]
+        mean, second_mean, variance, covariance = torch.tensor(moments, dtype=torch.float64).T
+        shape = first.shape[:-2]
+        return mean.reshape(shape), second_mean.reshape(shape), variance.reshape(shape), covariance.reshape(shape)
     first, second = first.double(), second.double()
     mean, second_mean = first.mean(dim=(-2, -1)), second.mean(dim=(-2, -1))
     centred = first - mean[..., None, None]

@@ -21,7 +21,8 @@ def luma_gradient_energy(image: Tensor) -> Tensor:
         from lib.context_fusion import kernels
 
         energy = torch.empty_like(image[0])
-        kernels.luma_gradient_energy(image.contiguous().numpy(), _luma_array(image), energy.numpy())
+        coefficients = torch.tensor(LUMA, dtype=image.dtype).numpy()
+        kernels.luma_gradient_energy(image.contiguous().numpy(), coefficients, energy.numpy())
         return energy
     gx, gy = gradient(luma(image))
     return gx.square() + gy.square()
@@ -42,8 +43,9 @@ def mixed_divergence(night: Tensor, day: Tensor, importance: Tensor) -> Tensor:
         from lib.context_fusion import kernels
 
         result = torch.empty_like(night, memory_format=torch.contiguous_format)
-        arrays = (plane.contiguous().numpy() for plane in (night, day, importance))
-        kernels.mixed_divergence(*arrays, result.numpy())
+        kernels.mixed_divergence(
+            night.contiguous().numpy(), day.contiguous().numpy(), importance.contiguous().numpy(), result.numpy()
+        )
         return result
     return divergence(*mix_gradients(night, day, importance))
 
@@ -51,7 +53,3 @@ def mixed_divergence(night: Tensor, day: Tensor, importance: Tensor) -> Tensor:
 def compiles(image: Tensor) -> bool:
     """Whether the compiled CPU kernels apply: float32 or float64 on the CPU, outside autograd."""
     return image.device.type == "cpu" and image.dtype in (torch.float32, torch.float64) and not image.requires_grad
-
-
-def _luma_array(image: Tensor) -> "torch.Tensor":
-    return torch.tensor(LUMA, dtype=image.dtype).numpy()

@@ -1,4 +1,4 @@
-"""Compiled CPU forms of the steps that touch every pixel, each with a tensor form of the same numbers beside its caller.
+"""Compiled CPU forms of the steps that touch every pixel; a tensor form of each stands beside its caller.
 
 All arrays are C-contiguous: pictures (C, H, W), planes (H, W), float32 or float64 alike within one call.
 """
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating]
 
 # contraction only: re-association would undo the rounding trick of `_exp_row`
-kernel = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-summing_kernel = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
+kernel: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+summing_kernel: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
 
 LOG2_E = np.float32(math.log2(math.e))
 # adding 1.5 * 2^23 rounds a small float32 to an integer, which is then in the low bits of the sum
@@ -25,8 +25,7 @@ ROUNDING = np.float32(1.5 * 2**23)
 EXP2 = tuple(np.float32(math.log(2) ** power / math.factorial(power)) for power in range(7))
 
 
-@intrinsic
-def _power_of_two(typing_context: Any, rounded: Any) -> Any:
+def _power_of_two_in_llvm(typing_context: Any, rounded: Any) -> Any:
     """2^n where n is in the low bits of `rounded`, a float32 made by adding ROUNDING."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -36,6 +35,9 @@ def _power_of_two(typing_context: Any, rounded: Any) -> Any:
         return builder.bitcast(exponent, ir.FloatType())
 
     return numba.float32(numba.float32), generate
+
+
+_power_of_two: Any = intrinsic(_power_of_two_in_llvm)
 
 
 @kernel
@@ -91,7 +93,15 @@ def exchange(
 
 @kernel
 def _add_weighted(
-    target: Array, sums: Array, weights: Array, y: int, x: int, source: Array, source_y: int, source_x: int, weight: Array
+    target: Array,
+    sums: Array,
+    weights: Array,
+    y: int,
+    x: int,
+    source: Array,
+    source_y: int,
+    source_x: int,
+    weight: Array,
 ) -> None:
     length = len(weight)
     total = weights[y, x : x + length]
@@ -172,4 +182,9 @@ def moments(first: Array, second: Array) -> tuple[float, float, float, float]:
     count = len(first)
     mean_first, mean_second = sum_first / count, sum_second / count
     variance = sum_square / count - mean_first**2
-    return mean_first + shift_first, mean_second + shift_second, variance, sum_product / count - mean_first * mean_second
+    return (
+        mean_first + shift_first,
+        mean_second + shift_second,
+        variance,
+        sum_product / count - mean_first * mean_second,
+    )

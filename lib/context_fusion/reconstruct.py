@@ -34,8 +34,8 @@ def reconstruct(night: Tensor, day: Tensor, weight: Tensor, settings: ImageSetti
 def pad_to_power_of_two(pictures: list[Tensor], padding: Padding) -> tuple[list[Tensor], tuple[slice, slice]]:
     """Pictures (C, H, W) centred on a square of the next power of two, and the rows and columns to crop back to.
 
-    `black` surrounds them with 0 before gradients are taken, so that the step to black is part of the field; `replicate`
-    repeats the border, which adds no gradient; `none` returns them as they are. Source: sec. 2.2.
+    `black` surrounds them with 0 before gradients are taken, so that the step to black is part of the field;
+    `replicate` repeats the border, which adds no gradient; `none` returns them as they are. Source: sec. 2.2.
     """
     height, width = pictures[0].shape[-2:]
     if padding == "none":

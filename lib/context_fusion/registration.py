@@ -29,7 +29,7 @@ MIN_CORRELATION = 0.2
 
 @dataclass(frozen=True)
 class Registration:
-    """day: the shifted day picture (3, H, W); (dx, dy): pixels that its content moved; correlation: -1..1 of the maps."""
+    """day: the shifted day picture (3, H, W); (dx, dy): pixels it moved; correlation: -1..1 of the edge maps."""
 
     day: Tensor
     dx: float
@@ -53,10 +53,11 @@ def register_day(day: Tensor, night: Tensor) -> Registration:
     window = cv2.createHanningWindow((width, height), cv2.CV_32F)
     (dx, dy), _ = cv2.phaseCorrelate(day_edges, night_edges, window)
     start = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+    everywhere = np.full(day_edges.shape, 255, np.uint8)
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-6)
     try:
         correlation, shift = cv2.findTransformECC(
-            day_edges, night_edges, start, cv2.MOTION_TRANSLATION, stop, None, SMOOTHING_PX
+            day_edges, night_edges, start, cv2.MOTION_TRANSLATION, stop, everywhere, SMOOTHING_PX
         )
     except cv2.error as error:
         raise LabError("day and night cannot be registered: their edges have nothing in common") from error
@@ -75,7 +76,10 @@ def translate(image: Tensor, dx: float, dy: float) -> Tensor:
     x = torch.arange(width, dtype=image.dtype, device=image.device) - dx
     y = torch.arange(height, dtype=image.dtype, device=image.device) - dy
     grid = torch.stack(
-        [((x + 0.5) * 2 / width - 1).expand(height, width), ((y + 0.5) * 2 / height - 1)[:, None].expand(height, width)],
+        [
+            ((x + 0.5) * 2 / width - 1).expand(height, width),
+            ((y + 0.5) * 2 / height - 1)[:, None].expand(height, width),
+        ],
         dim=-1,
     )
     moved = F.grid_sample(image[None], grid[None], mode="bicubic", padding_mode="border", align_corners=False)

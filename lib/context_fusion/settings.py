@@ -1,4 +1,4 @@
-"""Constants of the paper, each once, with its section. Thresholds are in grey levels of 255, images stay within 0..1."""
+"""Constants of the paper, each once, with its section. Thresholds are in grey levels of 255, images within 0..1."""
 
 from dataclasses import dataclass
 from typing import Literal, Self, get_args

@@ -126,14 +126,19 @@ def _susan_race() -> Race:
     generator = np.random.default_rng(0)
     clip = generator.normal(100, 8, (10, 240, 320)).clip(0, 255) / 255
     frames = torch.from_numpy(clip).float()[:, None]
+
+    def check() -> str:
+        difference = np.abs(susan_smooth(frames)[:, 0].numpy() - numpy_susan(clip)).max() * 255
+        return f"largest difference {difference:.0e} grey levels"
+
     return Race(
         "SUSAN 3x3x5, 10 grey frames, 240x320",
         partial(susan_smooth, frames),
         "numpy float64, vectorised",
         partial(numpy_susan, clip),
         20,
-        check=lambda: f"largest difference {np.abs(susan_smooth(frames)[:, 0].numpy() - numpy_susan(clip)).max() * 255:.0e} grey levels",
-    )  # fmt: skip
+        check=check,
+    )
 
 
 def _video_step(height: int, width: int, device: str) -> Callable[[], object]:

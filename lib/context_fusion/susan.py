@@ -1,6 +1,6 @@
 """Three-dimensional SUSAN smoothing: each pixel becomes the mean of those of its 3x3x5 neighbours that look like it.
 
-out(x) = sum of w(q) I(x + q) / sum of w(q) over q != 0, with w(q) = exp(-|q|^2 / (2 sigma^2) - (|I(x+q) - I(x)| / t)^2).
+out(x) = sum of w(q) I(x+q) / sum of w(q) over q != 0, with w(q) = exp(-|q|^2 / (2 sigma^2) - (|I(x+q) - I(x)| / t)^2).
 Source: context_fusion sec. 4, after Smith and Brady, IJCV 23 (1997). The centre is excluded, borders are mirrored with
 the edge pixel included, and a pixel unlike all its neighbours takes their median.
 Choice: the colour distance is that of the RGB vectors, so that the channels share their weights (the paper is silent).
@@ -123,10 +123,16 @@ class SusanFilter:
             from lib.context_fusion import kernels
 
             kernels.exchange(
-                *(plane.numpy() for plane in (later.padded, later.weighted_sum, later.weight_sum)),
-                *(plane.numpy() for plane in (earlier.padded, earlier.weighted_sum, earlier.weight_sum)),
-                lag, self.spatial_rate, self.brightness_rate,
-            )  # fmt: skip
+                later.padded.numpy(),
+                later.weighted_sum.numpy(),
+                later.weight_sum.numpy(),
+                earlier.padded.numpy(),
+                earlier.weighted_sum.numpy(),
+                earlier.weight_sum.numpy(),
+                lag,
+                self.spatial_rate,
+                self.brightness_rate,
+            )
             return
         for dy, dx in neighbour_offsets(lag):
             here, there = _overlap(later.padded, -dy, -dx), _overlap(earlier.padded, dy, dx)
@@ -146,7 +152,7 @@ class SusanFilter:
         return smoothed
 
     def _neighbour_median(self, pixels: Tensor) -> Tensor:
-        """Median over the 44 neighbours for each marked pixel of the middle frame, (C, pixels); the mean of the two middle ones."""
+        """Median (mean of the two middle values) of the 44 neighbours of each marked pixel, (C, pixels)."""
         rows, columns = pixels.nonzero(as_tuple=True)
         neighbours = [
             slot.padded[:, rows + dy, columns + dx]

@@ -106,12 +106,12 @@ class VideoFuser:
         self._colour: tuple[Tensor, Tensor] | None = None
 
     def _denoise(self, frame: Tensor, passes: list[SusanFilter]) -> Fusion | None:
-        smoothed: Tensor | None = frame
         for susan in passes:
-            smoothed = susan.push(smoothed)
+            smoothed = susan.push(frame)
             if smoothed is None:
                 return None
-        return self._add(smoothed)
+            frame = smoothed
+        return self._add(frame)
 
     def _add(self, denoised: Tensor) -> Fusion | None:
         """Motion mask of the next frame, and the fusion of the frame whose window it completes."""

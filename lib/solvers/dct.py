@@ -1,4 +1,4 @@
-"""Cosine transforms from one real FFT, and the exact Neumann Poisson solve they diagonalise. Any device, differentiable.
+"""Cosine transforms from one real FFT, and the Neumann Poisson solve that they make exact. Any device, differentiable.
 
 Source: Makhoul, "A fast cosine transform in one and two dimensions", IEEE Trans. ASSP 28 (1980).
 """

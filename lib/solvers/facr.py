@@ -14,6 +14,7 @@ Source: Hockney, J. ACM 12 (1965); Swarztrauber, SIAM Review 19 (1977); Makhoul,
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numba
 import numpy as np
@@ -32,7 +33,7 @@ BATCH = 1 << 18
 
 
 # sums may be reordered (they vectorise then); NaN and infinity keep their meaning
-kernel = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+kernel: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
 _scratch = threading.local()
 
@@ -75,7 +76,9 @@ def _solve_batch(divergence: Tensor, plan: Plan, solution: Tensor) -> None:
     _set_row_sums(row_sums, means * width, plan.kept, parts)
     torch.fft.irfft(spectrum, n=width, out=reduced)
     num_factors = 4 if divergence.dtype == torch.float32 else 5
-    _restore_rows(divergence.numpy(), means.astype(parts.dtype), reduced.numpy(), plan.kept, num_factors, solution.numpy())
+    _restore_rows(
+        divergence.numpy(), means.astype(parts.dtype), reduced.numpy(), plan.kept, num_factors, solution.numpy()
+    )
 
 
 def _workspace(
@@ -137,7 +140,7 @@ def _factorise(height: int, kept: NDArray[np.intp], t: Array) -> tuple[Array, Ar
 
 
 def _settled_rows(pivots: Array) -> NDArray[np.intp]:
-    """For each strip the row from which its pivots no longer change, the last two apart: they need not be read again."""
+    """For each strip the row from which its pivots stay the same (the last two apart), so that they stay in cache."""
     settled = []
     for start in range(0, pivots.shape[1], STRIP):
         changes = np.any(np.diff(pivots[:-2, start : start + STRIP], axis=0) != 0, axis=1)
@@ -147,7 +150,7 @@ def _settled_rows(pivots: Array) -> NDArray[np.intp]:
 
 @kernel
 def _reduce_rows(divergence: Array, kept: NDArray[np.intp], reduced: Array, row_sums: Array) -> None:
-    """Right-hand side of the kept rows, -T b[i] + (eliminated neighbours), in Makhoul's order: evens, then odds back."""
+    """Right-hand side of the kept rows, -T b[i] + (eliminated neighbours), in Makhoul's order: evens, odds reversed."""
     num_planes, height, width = divergence.shape
     row = np.empty(width, divergence.dtype)
     for plane in range(num_planes):
