@@ -60,7 +60,11 @@ def _decode(data: bytes) -> np.ndarray[Any, Any]:
     """Array (H, W, 3), uint8 or uint16, of a picture file's bytes."""
     from PIL import Image, ImageOps
 
-    with Image.open(io.BytesIO(data)) as picture:
+    try:
+        opened = Image.open(io.BytesIO(data))
+    except Image.DecompressionBombError as error:
+        raise ValueError("more pixels than Pillow opens; make it smaller") from error
+    with opened as picture:
         if _is_deep_colour(data, picture):
             return _decode_deep_colour(data)
         picture.load()
@@ -78,7 +82,7 @@ def _decode(data: bytes) -> np.ndarray[Any, Any]:
 
 def _is_deep_colour(data: bytes, picture: "Image") -> bool:
     """True for colour or alpha of 16 bits per channel, which Pillow would cut to 8."""
-    if picture.mode.startswith("I"):
+    if picture.mode[0] in "IF":
         return False
     if picture.format == "PNG":
         return data[PNG_DEPTH_BYTE] == 16

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["VideoReader", "VideoWriter", "open_video", "read_clip"]
 
 FOLDER_FPS = 25.0  # a folder of pictures has no clock
-YUV_WHITE_16 = 255 << 8  # swscale widens 8-bit white by a shift when it turns deep YUV into 16-bit RGB
+YUV_WHITE_16 = 255 << 8  # what swscale makes of limited-range white in 16-bit RGB
+FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 END_TOLERANCE_FRAMES = 2  # headers round the duration and may count a dropped last frame
 
 
@@ -261,8 +262,9 @@ class _Converter:
             planes = np.ascontiguousarray(np.rot90(planes, turns, axes=(1, 2)))
         if bits <= 8:
             return torch.from_numpy(planes).to(torch.float32).div_(255)
-        is_yuv = not frame.format.is_rgb and len(frame.format.components) >= 3
-        top = YUV_WHITE_16 if is_yuv else ((1 << bits) - 1) << (16 - bits)
+        # limited range is the usual one of colour video; everything else is widened by a shift of its full range
+        limited = not frame.format.is_rgb and len(frame.format.components) >= 3 and frame.color_range != FULL_RANGE
+        top = YUV_WHITE_16 if limited else ((1 << bits) - 1) << (16 - bits)
         return torch.from_numpy(planes.astype(np.float32)).div_(top).clamp_(max=1)
 
 

@@ -75,6 +75,7 @@ class VideoWriter:
         """
         if self._sink is None:
             raise LabError("a VideoWriter is open only inside its with block; write there")
+        image = image.detach() if isinstance(image, Tensor) else image
         check_image("image", image)
         if self._shape is not None and tuple(image.shape) != self._shape:
             raise ShapeError(f"all frames must have the first one's shape {self._shape}: got {tuple(image.shape)}")
