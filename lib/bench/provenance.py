@@ -18,7 +18,7 @@ PACKAGES = (
     "av",
     "numba",
     "numpy",
-    "opencv-python",
+    "opencv-python-headless",
     "scikit-image",
     "scikit-learn",
     "scikit-video",

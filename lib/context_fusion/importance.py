@@ -47,7 +47,7 @@ def change_from_reference(night: Tensor, reference: Tensor, settings: ImageSetti
 
 
 def feather(importance: Tensor, *, sigma_px: float) -> Tensor:
-    """Gaussian blur of W (H, W), cut at 4 sigma, mirrored at the border with the edge pixel; sigma 0 returns W itself."""
+    """Gaussian blur of W (H, W), cut at 4 sigma, mirrored at the border with its edge pixel; sigma 0 gives W."""
     if sigma_px == 0:
         return importance
     radius = int(4 * sigma_px + 0.5)

@@ -117,7 +117,7 @@ def _still_race(rule: str) -> Race:
         f"still, rule {rule}, 480x640",
         partial(fuse_image, night, day, settings=settings),
         "cv2.seamlessClone (mixed)",
-        lambda: cv2.seamlessClone(source, target, mask, (320, 240), cv2.MIXED_CLONE),
+        lambda: cv2.seamlessClone(source, target, mask.copy(), (320, 240), cv2.MIXED_CLONE),
         12,
     )
 
