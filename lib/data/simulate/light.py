@@ -50,8 +50,10 @@ def set_stage(day: Tensor, *, generator: Generator, settings: NightSettings) -> 
     reflectance = to_linear(day)
     lamps = draw_lamps(sky, generator=generator, settings=settings)
     lamplit, halo = torch.zeros_like(day), torch.zeros_like(day)
+    # pixels on the border mix sky and building: lit as a building they would draw a bright line
+    solid = 1 - F.max_pool2d(sky[None], 3, 1, 1)[0]
     for lamp in lamps:
-        lamplit = lamplit + lamp_light(lamp, day, settings=settings) * (1 - sky)
+        lamplit = lamplit + lamp_light(lamp, day, settings=settings) * solid
         halo = halo + lamp_halo(lamp, day, settings=settings) + lamp_disc(lamp, day)
     return Stage(reflectance, lamplit, ambient_radiance(reflectance, sky, settings), halo, sky, lamps)
 
@@ -75,7 +77,7 @@ def find_sky(day: Tensor) -> Tensor:
     """
     luma = (day * day.new_tensor(LUMA).view(3, 1, 1)).sum(dim=0)
     blue = day[2] - day[0]
-    likely = torch.maximum((luma - 0.62) / 0.16, torch.minimum(blue - 0.08, luma - 0.25) / 0.10).clamp(0, 1)
+    likely = torch.maximum((luma - 0.48) / 0.28, torch.minimum(blue - 0.08, luma - 0.25) / 0.10).clamp(0, 1)
     cells = (min(SKY_CELLS, likely.shape[0]), min(SKY_CELLS, likely.shape[1]))
     coarse = F.adaptive_avg_pool2d(likely[None, None], cells)
     region = torch.zeros_like(coarse)
@@ -107,10 +109,10 @@ def draw_lamps(sky: Tensor, *, generator: Generator, settings: NightSettings) ->
 
 
 def _down_the_column(sky: Tensor, share: float) -> float:
-    """Height (fraction from the top) at a share of the ground pixels of a column (H,), in its upper half."""
+    """Height (fraction from the top) at a share of the ground pixels of a column (H,), in its upper six tenths."""
     height = len(sky)
-    ground = (sky[: max(1, height // 2)] < 0.5).nonzero().flatten()
-    row = ground[int(share * len(ground))].item() if len(ground) else height // 2
+    ground = (sky[: max(1, height * 3 // 5)] < 0.5).nonzero().flatten()
+    row = ground[int(share * len(ground))].item() if len(ground) else height * 3 // 5
     return float(row / height)
 
 

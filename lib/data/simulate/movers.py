@@ -65,7 +65,7 @@ def draw_movers(height: int, width: int, *, generator: Generator, settings: Nigh
         pace = (settings.car_speed if is_car else settings.person_speed) * width * scale * (0.8 + 0.4 * roll[1])
         forward = index % 2 == 0 if is_car else roll[2] < 0.5
         # lacquer and cloth: from black to light grey with a slight tint
-        grey = 0.03 + 0.5 * roll[3] ** 2
+        grey = 0.05 + 0.5 * roll[3]
         paint = (grey * (0.8 + 0.5 * roll[4]), grey, grey * (0.8 + 0.5 * roll[5]))
         second = (0.02, 0.02, 0.02) if is_car else (0.02 + 0.05 * roll[6], 0.02 + 0.05 * roll[6], 0.03 + 0.08 * roll[6])
         start = (0.1 + 0.8 * roll[7]) * width
