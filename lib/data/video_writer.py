@@ -1,6 +1,7 @@
 """Video out: H.264 mp4 that browsers play, VP9 webm, or a folder of numbered PNG pictures."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -144,7 +145,8 @@ class _Encoder:
 
         array = _even(array_from_image(image))
         if self._stream is None:
-            self._stream = self._add_stream(array.shape[1], array.shape[0])
+            with _said_clearly(self._codec):
+                self._stream = self._add_stream(array.shape[1], array.shape[0])
         frame = self._reformatter.reformat(
             VideoFrame.from_ndarray(array, format="rgb24"),
             format="yuv420p",
@@ -158,7 +160,8 @@ class _Encoder:
         frame.time_base = Fraction(1, TICKS_PER_SECOND)
         frame.pts = round(time_s * TICKS_PER_SECOND)
         frame.duration = round(TICKS_PER_SECOND / self._rate)
-        self._container.mux(self._stream.encode(frame))
+        with _said_clearly(self._codec):
+            self._container.mux(self._stream.encode(frame))
 
     def _add_stream(self, width: int, height: int) -> "VideoStream":
         from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
@@ -177,9 +180,24 @@ class _Encoder:
     def close(self, *, complete: bool) -> None:
         try:
             if complete and self._stream is not None:
-                self._container.mux(self._stream.encode(None))
+                with _said_clearly(self._codec):
+                    self._container.mux(self._stream.encode(None))
         finally:
             self._container.close()
+
+
+@contextmanager
+def _said_clearly(codec: str) -> Iterator[None]:
+    """Turns what the encoder refuses into a LabError; errors of the disk pass as they are."""
+    import av
+
+    try:
+        yield
+    except OSError:
+        raise
+    except (av.error.FFmpegError, av.codec.codec.UnknownCodecError) as error:
+        reason = getattr(error, "strerror", None) or "it is not in this build of PyAV"
+        raise LabError(f"the encoder {codec} failed: {reason}; reinstall av or write a folder of pictures") from error
 
 
 def _even(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -14,19 +14,21 @@ def test_file_appears_on_success_and_replaces_the_old_one(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, LabError, SystemExit])
-def test_nothing_is_left_after_an_exception(tmp_path, error):
-    with pytest.raises(error), appears_whole(tmp_path / "a.txt") as partial:  # noqa: PT012
-        partial.write_text("half")
+def fail_inside(path, error, *, as_folder):
+    with appears_whole(path) as partial:
+        if as_folder:
+            partial.mkdir()
+            (partial / "1.png").write_bytes(b"half")
+        else:
+            partial.write_text("half")
         raise error("stop")
-    assert list(tmp_path.iterdir()) == []
 
 
-def test_folder_is_removed_with_its_content(tmp_path):
-    with pytest.raises(ValueError, match="stop"), appears_whole(tmp_path / "pictures") as partial:  # noqa: PT012
-        partial.mkdir()
-        (partial / "1.png").write_bytes(b"x")
-        raise ValueError("stop")
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, LabError, SystemExit])
+@pytest.mark.parametrize("as_folder", [False, True])
+def test_nothing_is_left_after_an_exception(tmp_path, error, as_folder):
+    with pytest.raises(error, match="stop"):
+        fail_inside(tmp_path / "a.txt", error, as_folder=as_folder)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,6 +1,5 @@
 import dataclasses
 import itertools
-import time
 
 import pytest
 import torch
@@ -219,11 +218,3 @@ def test_wrong_settings_and_inputs_are_one_sentence(day):
             night(wrong, num_frames=1, generator=rng())
     with pytest.raises(ShapeError):
         night_of_clip(day, generator=rng())
-
-
-def test_sixty_frames_take_a_few_seconds_at_most(day):
-    picture = torch.nn.functional.interpolate(day[None], size=(240, 320), mode="bilinear")[0]
-    start = time.process_time()
-    night(picture, num_frames=60, generator=rng())
-    # 1.3 s on one quiet core; the bound leaves room for a busy machine
-    assert time.process_time() - start < 12

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from lib.data.video import VideoWriter, open_video, read_clip
+from lib.data.video_writer import ENCODERS
 from lib.errors import DataMissing, LabError, ShapeError, SpecError
 
 
@@ -158,6 +159,13 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(small_disk, name):
 def test_a_read_only_folder_is_one_sentence(read_only_folder, name):
     with pytest.raises(LabError, match=r"read-only|may not be written"):
         write(read_only_folder / name, smooth_clip())
+
+
+def test_an_absent_encoder_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setitem(ENCODERS, ".mp4", ("libnothing", {}))
+    with pytest.raises(LabError, match="libnothing failed: it is not in this build"):
+        write(tmp_path / "a.mp4", smooth_clip())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_frames_on_another_device_and_with_gradient_are_taken(tmp_path, device):
