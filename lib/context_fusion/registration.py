@@ -23,6 +23,7 @@ LOG_FLOOR = 0.02
 EDGE_CEILING = 0.5
 SMOOTHING_PX = 5
 MIN_SIDE = 16
+ROUNDS = 2
 # real day and night pairs reach 0.5 to 0.9, unrelated pictures stay near 0
 MIN_CORRELATION = 0.2
 
@@ -48,26 +49,34 @@ def register_day(day: Tensor, night: Tensor) -> Registration:
     check_same_grid("day", day, "night", night)
     if min(day.shape[-2:]) < MIN_SIDE:
         raise LabError(f"pictures to register must be at least {MIN_SIDE} pixels a side: got {tuple(day.shape[-2:])}")
-    day_edges, night_edges = _edge_map(day), _edge_map(night)
-    height, width = day_edges.shape
-    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
-    (dx, dy), _ = cv2.phaseCorrelate(day_edges, night_edges, window)
-    start = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+    night_edges = _edge_map(night)
+    window = cv2.createHanningWindow(night_edges.shape[::-1], cv2.CV_32F)
+    # OpenCV 5 multiplies the window into its arguments: it gets copies
+    (dx, dy), _ = cv2.phaseCorrelate(_edge_map(day), night_edges.copy(), window)
+    for _ in range(ROUNDS):
+        # the estimate falls short in proportion to the shift, so that a second one on the moved picture mends it
+        step_x, step_y, correlation = _refine(_edge_map(translate(day, dx, dy)), night_edges)
+        dx, dy = dx + step_x, dy + step_y
+    if correlation < MIN_CORRELATION:
+        raise LabError(
+            f"day and night cannot be registered: their edges correlate by {correlation:.2f}, "
+            f"expected at least {MIN_CORRELATION}; check that they show the same view"
+        )
+    return Registration(translate(day, dx, dy), dx, dy, correlation)
+
+
+def _refine(day_edges: NDArray[np.float32], night_edges: NDArray[np.float32]) -> tuple[float, float, float]:
+    """Remaining shift (dx, dy) in pixels and the correlation that it reaches."""
     everywhere = np.full(day_edges.shape, 255, np.uint8)
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-6)
+    start = np.eye(2, 3, dtype=np.float32)
     try:
         correlation, shift = cv2.findTransformECC(
             day_edges, night_edges, start, cv2.MOTION_TRANSLATION, stop, everywhere, SMOOTHING_PX
         )
     except cv2.error as error:
         raise LabError("day and night cannot be registered: their edges have nothing in common") from error
-    if correlation < MIN_CORRELATION:
-        raise LabError(
-            f"day and night cannot be registered: their edges correlate by {correlation:.2f}, "
-            f"expected at least {MIN_CORRELATION}; check that they show the same view"
-        )
-    dx, dy = float(shift[0, 2]), float(shift[1, 2])
-    return Registration(translate(day, dx, dy), dx, dy, float(correlation))
+    return float(shift[0, 2]), float(shift[1, 2]), float(correlation)
 
 
 def translate(image: Tensor, dx: float, dy: float) -> Tensor:
