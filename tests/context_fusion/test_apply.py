@@ -80,7 +80,7 @@ def test_resize_brings_the_day_to_the_night(footage):
         ({"day": "absent.png"}, DataMissing, "does not exist"),
         ({"night": "empty.mp4"}, DataMissing, "empty file"),
         ({"night": "text.mp4"}, DataMissing, "cannot read"),
-        ({"night": "text.png"}, DataMissing, "text.png"),
+        ({"night": "text.png", "out": "out.png"}, DataMissing, "text.png"),
         ({"out": "out.xyz"}, SpecError, ".mp4"),
         ({"night": "night.png", "out": "out.mp4"}, SpecError, r"\.png"),
         ({"out": "absent/out.mp4"}, LabError, "absent"),
@@ -107,7 +107,15 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(footage, changes, error, w
 
 
 def test_command_line_in_another_folder(footage):
-    command = [sys.executable, "-m", "lib.bench.cli", "apply", "context_fusion", "night.png", "out.png"]
+    command = [
+        sys.executable,
+        "-c",
+        "from lib.bench.cli import main; main()",
+        "apply",
+        "context_fusion",
+        "night.png",
+        "out.png",
+    ]
     done = subprocess.run([*command, "--day", "day.png"], cwd=footage, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert (footage / "out.png").exists()
