@@ -24,7 +24,6 @@ PACKAGES = (
     "scikit-video",
     "scipy",
     "torch",
-    "torchmetrics",
     "torchvision",
 )
 
