@@ -5,19 +5,20 @@ The paper compares by eye and gives no measure; these are ours, each defined in 
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from statistics import fmean, median
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lib.context_fusion.gradients import luma_gradient_energy
 from lib.context_fusion.importance import GREY_LEVELS
 from lib.context_fusion.methods import Case
 from lib.context_fusion.settings import ImageSettings, VideoSettings
 from lib.context_fusion.still import fuse_image
 from lib.context_fusion.video import VideoFuser
-from lib.errors import SpecError
+from lib.errors import ShapeError, SpecError
 from lib.metrics import (
     COLOUR_SHIFT,
     FLICKER,
@@ -67,6 +68,10 @@ class ContextScores:
     flicker: float | None
 
 
+TRUTH_NAMES = [field.name for field in fields(TruthScores)]
+CONTEXT_NAMES = [field.name for field in fields(ContextScores)]
+
+
 def _placed(measure: Measure, name: str, where: str) -> Measure:
     return replace(measure, name=name, protocol=f"{measure.protocol}; {where}")
 
@@ -80,7 +85,9 @@ MEASURES: dict[str, Measure] = {
     "fidelity_outside": _placed(GRADIENT_FIDELITY, "gradients outside", "G is that of the truth, steps outside them"),
     "ghosting_inside": _placed(GHOSTING, "day in movers", "of the day inside the movers, where the night is wanted"),
     "ghosting_outside": _placed(
-        GHOSTING, "night in context", "of the night's background outside the movers, where the day is wanted"
+        GHOSTING,
+        "night in context",
+        "of the night's background outside the movers, where the day's own gradient is the stronger one",
     ),
     "seam_energy": _placed(SEAM_ENERGY, "seam energy", "along the border of the movers"),
     "halo": _placed(HALO, "halo", f"against the day, up to {HALO_REACH_PX} px outside the movers"),
@@ -89,60 +96,90 @@ MEASURES: dict[str, Measure] = {
 }
 
 
-def truth_scores(result: Tensor, case: Case, *, every: int = 1) -> TruthScores:
-    """Scores of a result (T, 3, H, W) against the truth of its case, on every `every`-th frame.
+@dataclass(frozen=True)
+class _View:
+    """A result and its case on the frames that are measured."""
 
-    Raises SpecError for a case whose truth nobody knows, ShapeError when nothing or everything moves.
-    """
-    if case.truth is None:
-        raise SpecError("truth_scores needs a case with a truth: take context_scores for real material")
-    shown, truth, inside = result[::every], case.truth[::every], case.movers[::every]
-    outside, field = ~inside, gradient(truth)
-    return TruthScores(
-        psnr(shown, truth, mask=inside),
-        psnr(shown, truth, mask=outside),
-        ssim(shown, truth, mask=inside),
-        ssim(shown, truth, mask=outside),
-        gradient_fidelity(shown, *field, mask=inside),
-        gradient_fidelity(shown, *field, mask=outside),
+    shown: Tensor
+    night: Tensor
+    truth: Tensor
+    inside: Tensor
+    outside: Tensor
+    day_wins: Tensor
+    result: Tensor
+    case: Case
+
+
+def _view(result: Tensor, case: Case, every: int) -> _View:
+    if result.shape != case.night.shape:
+        raise ShapeError(f"result must have the night's shape: got {tuple(result.shape)}, {tuple(case.night.shape)}")
+    inside = case.movers[::every]
+    day_wins = luma_gradient_energy(case.day) > luma_gradient_energy(case.night_background)
+    wanted = case.truth if case.truth is not None else torch.where(case.movers[:, None], case.night, case.day)
+    return _View(
+        result[::every], case.night[::every], wanted[::every], inside, ~inside, ~inside & day_wins, result, case
     )
+
+
+_SCORES: dict[str, Callable[[_View], float]] = {
+    "psnr_inside": lambda view: psnr(view.shown, view.truth, mask=view.inside),
+    "psnr_outside": lambda view: psnr(view.shown, view.truth, mask=view.outside),
+    "ssim_inside": lambda view: ssim(view.shown, view.truth, mask=view.inside),
+    "ssim_outside": lambda view: ssim(view.shown, view.truth, mask=view.outside),
+    "fidelity_inside": lambda view: gradient_fidelity(view.shown, *gradient(view.truth), mask=view.inside),
+    "fidelity_outside": lambda view: gradient_fidelity(view.shown, *gradient(view.truth), mask=view.outside),
+    "ghosting_inside": lambda view: ghosting(view.shown, view.night, view.case.day, mask=view.inside),
+    "ghosting_outside": lambda view: ghosting(
+        view.shown, view.case.day, view.case.night_background, mask=view.day_wins
+    ),
+    "seam_energy": lambda view: seam_energy(view.shown, view.night, view.case.day, view.inside),
+    "halo": lambda view: _halo(view).strength,
+    "colour_shift": lambda view: colour_shift(view.shown, view.case.day, mask=view.outside),
+    "flicker": lambda view: flicker(view.result, still=~view.case.movers),
+}
+
+
+def some_scores(result: Tensor, case: Case, names: Sequence[str], *, every: int = 1) -> dict[str, float]:
+    """The measures of these names (keys of MEASURES), in this order, on every `every`-th frame; flicker on all.
+
+    result: (T, 3, H, W). Raises SpecError for an unknown measure or one that needs a truth where there is none,
+    ShapeError for a result of another shape or a case in which nothing or everything moves.
+    """
+    if unknown := [name for name in names if name not in MEASURES]:
+        raise SpecError(f"{unknown[0]!r} is no measure; measures: {', '.join(MEASURES)}")
+    if case.truth is None and (needing := [name for name in names if name in TRUTH_NAMES]):
+        raise SpecError(f"{needing[0]} needs a truth, and this case has none; take context_scores")
+    view = _view(result, case, every)
+    return {name: _SCORES[name](view) for name in names}
+
+
+def truth_scores(result: Tensor, case: Case, *, every: int = 1) -> TruthScores:
+    """Scores of a result (T, 3, H, W) against the truth of its case; arguments and errors as in `some_scores`."""
+    return TruthScores(**some_scores(result, case, TRUTH_NAMES, every=every))
 
 
 def context_scores(result: Tensor, case: Case, *, every: int = 1) -> ContextScores:
-    """Scores of a result (T, 3, H, W) that need no truth, on every `every`-th frame; flicker on all of them.
-
-    Raises ShapeError when nothing or everything moves.
-    """
-    shown, night, inside = result[::every], case.night[::every], case.movers[::every]
-    steady = flicker(result, still=~case.movers) if len(result) > 1 else None
-    return ContextScores(
-        ghosting(shown, night, case.day, mask=inside),
-        ghosting(shown, case.day, case.night_background, mask=~inside),
-        seam_energy(shown, night, case.day, inside),
-        halo(result, case, every=every).strength,
-        context_shift(result, case, every=every),
-        steady,
-    )
-
-
-def halo(result: Tensor, case: Case, *, every: int = 1) -> HaloProfile:
-    """Luma deviation by distance from the movers: from the truth, or without one from N inside them and D outside."""
-    wanted = case.truth if case.truth is not None else torch.where(case.movers[:, None], case.night, case.day)
-    return halo_profile(result[::every], wanted[::every], case.movers[::every], max_distance_px=HALO_REACH_PX)
-
-
-def context_shift(result: Tensor, case: Case, *, every: int = 1) -> float:
-    """Colour shift against the day picture outside the movers, Delta E; the frames thinned by `every`."""
-    return colour_shift(result[::every], case.day, mask=~case.movers[::every])
+    """Scores of a result (T, 3, H, W) that need no truth; arguments and errors as in `some_scores`."""
+    names = [name for name in CONTEXT_NAMES if name != "flicker" or len(result) > 1]
+    values: dict[str, Any] = some_scores(result, case, names, every=every)
+    return ContextScores(**({"flicker": None} | values))
 
 
 def all_scores(result: Tensor, case: Case, *, every: int = 1) -> dict[str, float]:
     """Every measure that the case allows, by its name in MEASURES."""
-    scores: dict[str, float | None] = {}
+    by_name = asdict(context_scores(result, case, every=every))
     if case.truth is not None:
-        scores |= asdict(truth_scores(result, case, every=every))
-    scores |= asdict(context_scores(result, case, every=every))
-    return {name: value for name, value in scores.items() if value is not None}
+        by_name = asdict(truth_scores(result, case, every=every)) | by_name
+    return {name: value for name, value in by_name.items() if value is not None}
+
+
+def halo(result: Tensor, case: Case, *, every: int = 1) -> HaloProfile:
+    """Luma deviation by distance from the movers: from the truth, or without one from N inside them and D outside."""
+    return _halo(_view(result, case, every))
+
+
+def _halo(view: _View) -> HaloProfile:
+    return halo_profile(view.shown, view.truth, view.inside, max_distance_px=HALO_REACH_PX)
 
 
 def mean_scores(scores: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -168,7 +205,8 @@ def shift_before_and_after(
     fuse: `algorithm_1` or `algorithm_2`. Without the fit only the constant is set that Poisson leaves open.
     """
     before, after = (fuse(case, replace(settings, colour_fit=fitted)) for fitted in (False, True))
-    return context_shift(before, case, every=every), context_shift(after, case, every=every)
+    shifts = [some_scores(shown, case, ["colour_shift"], every=every)["colour_shift"] for shown in (before, after)]
+    return shifts[0], shifts[1]
 
 
 def time_per_frame(night: Tensor, day: Tensor, *, settings: VideoSettings, num_frames: int) -> float:

@@ -1,0 +1,138 @@
+"""What each choice of the method is worth: one setting at a time, on the same nights, against the default."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from lib.context_fusion.evaluate import MEASURES, some_scores
+from lib.context_fusion.methods import Case, algorithm_1, algorithm_2, case_of_scene
+from lib.context_fusion.settings import ImageSettings, VideoSettings
+from lib.data.simulate import NightScene
+from lib.data.simulate.sensor import expose, to_linear
+from lib.show.progress import progress
+
+Settings = ImageSettings | VideoSettings
+# first what happens to the movers, then what happens around them
+ABLATION_MEASURES = (
+    "psnr_inside",
+    "fidelity_inside",
+    "ghosting_inside",
+    "seam_energy",
+    "psnr_outside",
+    "ghosting_outside",
+    "colour_shift",
+    "flicker",
+)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One choice: its settings by label, which of them is the default, and which the paper's ("" for none)."""
+
+    name: str
+    settings: dict[str, Settings]
+    default: str
+    published: str = ""
+
+
+def _axis(name: str, base: Settings, choices: dict[str, dict[str, Any]], *, published: str = "") -> Axis:
+    settings = {label: replace(base, **changes) for label, changes in choices.items()}
+    default = next(label for label, one in settings.items() if one == base)
+    return Axis(name, settings, default, published)
+
+
+def _numbers(field: str, values: Sequence[float], unit: str) -> dict[str, dict[str, Any]]:
+    return {f"{value:g}{unit}": {field: value} for value in values}
+
+
+STILL, VIDEO = ImageSettings(), VideoSettings()
+AXES: dict[str, Axis] = {
+    axis.name: axis
+    for axis in (
+        _axis("importance rule", STILL, {rule: {"rule": rule} for rule in ("threshold", "max", "reference")}),
+        _axis("gradient threshold", STILL, _numbers("gradient_threshold", (5.0, 10.0, 20.0, 40.0), " levels")),
+        _axis("light threshold", STILL, _numbers("intensity_threshold", (64.0, 128.0, 192.0), " levels")),
+        _axis("motion threshold", VIDEO, _numbers("difference_threshold", (5.0, 10.0, 20.0, 40.0), " levels")),
+        _axis("half window c", VIDEO, _numbers("half_window", (0, 2, 5, 8), " frames"), published="5 frames"),
+        _axis("denoising", VIDEO, _numbers("susan_passes", (0, 1, 2, 3), " passes")),
+        _axis(
+            "solver",
+            VIDEO,
+            {"direct": {}} | {f"multigrid, {n}": {"solver": "multigrid", "multigrid_cycles": n} for n in (1, 2, 3)},
+            published="multigrid, 3",
+        ),
+        _axis(
+            "padding", VIDEO, {name: {"padding": name} for name in ("none", "replicate", "black")}, published="black"
+        ),
+        _axis("colour fit", VIDEO, {"on": {}, "off": {"colour_fit": False}}, published="on"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Scores of an axis: measure -> setting -> one value a night, in the order of the nights."""
+
+    axis: Axis
+    scores: dict[str, dict[str, list[float]]]
+
+    def changes(self) -> dict[str, dict[str, list[float]]]:
+        """Setting minus default, night by night: what all settings share of a night drops out."""
+        return {
+            measure: {
+                label: [one - other for one, other in zip(values, by_setting[self.axis.default], strict=True)]
+                for label, values in by_setting.items()
+            }
+            for measure, by_setting in self.scores.items()
+        }
+
+
+def run_axis(axis: Axis, cases: Sequence[Case], *, every: int = 1) -> Sweep:
+    """All settings of an axis on all nights, measured on every `every`-th frame."""
+    rows = {
+        label: [score_settings(settings, case, every=every) for case in cases]
+        for label, settings in progress(axis.settings.items(), label=axis.name)
+    }
+    return Sweep(axis, _by_measure(rows))
+
+
+def score_settings(settings: Settings, case: Case, *, every: int = 1) -> dict[str, float]:
+    """ABLATION_MEASURES of Algorithm 2 with video settings, of Algorithm 1 on each frame with still ones."""
+    fused = algorithm_1(case, settings) if isinstance(settings, ImageSettings) else algorithm_2(case, settings)
+    return some_scores(fused, case, ABLATION_MEASURES, every=every)
+
+
+def noise_floor(scenes: Sequence[NightScene], settings: Settings, *, every: int = 1) -> dict[str, float]:
+    """Mean absolute change of each measure when nothing but the camera's noise is drawn anew.
+
+    A setting whose change stays below it makes no difference that this comparison could see.
+    """
+    changes = []
+    for number, scene in enumerate(scenes):
+        again = retake(scene, generator=torch.Generator().manual_seed(10_000 + number))
+        first, second = (score_settings(settings, case_of_scene(one), every=every) for one in (scene, again))
+        changes.append({name: abs(first[name] - second[name]) for name in first})
+    return {name: sum(change[name] for change in changes) / len(changes) for name in ABLATION_MEASURES}
+
+
+def retake(scene: NightScene, *, generator: torch.Generator) -> NightScene:
+    """The same night, filmed once more: other noise in the video, all else as it was."""
+    frames = [
+        expose(to_linear(frame.cpu()), generator=generator, settings=scene.settings).to(frame) for frame in scene.clean
+    ]
+    return replace(scene, video=torch.stack(frames))
+
+
+def label_of(measure: str) -> str:
+    """A measure's name with its unit, as an axis label."""
+    unit = MEASURES[measure].unit
+    return MEASURES[measure].name if unit == "1" else f"{MEASURES[measure].name} ({unit})"
+
+
+def _by_measure(rows: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, list[float]]]:
+    return {
+        measure: {label: [night[measure] for night in nights] for label, nights in rows.items()}
+        for measure in ABLATION_MEASURES
+    }
