@@ -28,7 +28,7 @@ Array = NDArray[np.floating]
 STRIP = 64
 # coefficients solved in float64: the lowest frequencies have condition numbers up to 1e6 at 1080p
 LOW = 32
-# numbers of the reduced system solved at a time: with their spectrum they stay in the cache
+# numbers of the reduced system transformed at a time: small pictures share a transform, large ones stay in the cache
 BATCH = 1 << 18
 
 
@@ -67,29 +67,33 @@ def solve(divergence: Tensor) -> Tensor:
 
 def _solve_batch(divergence: Tensor, plan: Plan, solution: Tensor) -> None:
     num_planes, height, width = divergence.shape
-    reduced, spectrum, row_sums = _workspace(num_planes, len(plan.kept), height, width, divergence.dtype)
-    _reduce_rows(divergence.numpy(), plan.kept, reduced.numpy(), row_sums)
-    means = row_sums.sum(axis=1) / (height * width)
+    reduced, spectrum = _workspace(num_planes, len(plan.kept), width, divergence.dtype)
+    sources, results, scratch = divergence.numpy(), solution.numpy(), reduced.numpy()
+    row_sums = np.empty((num_planes, height))
+    for plane in range(num_planes):
+        _reduce_rows(sources[plane], plan.kept, scratch[plane], row_sums[plane])
+    means = row_sums.mean(axis=1) / width
     torch.fft.rfft(reduced, out=spectrum)
     parts = torch.view_as_real(spectrum).flatten(-2).numpy()
-    _solve_columns(parts, plan.cosine, plan.sine, plan.pivots, plan.settled, plan.low_pivots, plan.last_coupling)
-    _set_row_sums(row_sums, means * width, plan.kept, parts)
+    for plane in range(num_planes):
+        _solve_columns(
+            parts[plane], plan.cosine, plan.sine, plan.pivots, plan.settled, plan.low_pivots, plan.last_coupling
+        )
+        _set_row_sums(row_sums[plane], means[plane] * width, plan.kept, parts[plane])
     torch.fft.irfft(spectrum, n=width, out=reduced)
     num_factors = 4 if divergence.dtype == torch.float32 else 5
-    _restore_rows(
-        divergence.numpy(), means.astype(parts.dtype), reduced.numpy(), plan.kept, num_factors, solution.numpy()
-    )
+    for plane in range(num_planes):
+        mean = parts.dtype.type(means[plane])
+        _restore_rows(sources[plane], mean, scratch[plane], plan.kept, num_factors, results[plane])
 
 
-def _workspace(
-    num_planes: int, num_kept: int, height: int, width: int, dtype: torch.dtype
-) -> tuple[Tensor, Tensor, NDArray[np.float64]]:
+def _workspace(num_planes: int, num_kept: int, width: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Scratch memory, one set for each thread: fresh pages would cost as much time as the transform."""
-    shape = (num_planes, num_kept, height, width, dtype)
+    shape = (num_planes, num_kept, width, dtype)
     if getattr(_scratch, "shape", None) != shape:
         reduced = torch.empty((num_planes, num_kept, width), dtype=dtype)
-        spectrum = torch.empty((num_planes, num_kept, width // 2 + 1), dtype=reduced.dtype.to_complex())
-        _scratch.shape, _scratch.arrays = shape, (reduced, spectrum, np.empty((num_planes, height)))
+        spectrum = torch.empty((num_planes, num_kept, width // 2 + 1), dtype=dtype.to_complex())
+        _scratch.shape, _scratch.arrays = shape, (reduced, spectrum)
     return _scratch.arrays
 
 
@@ -150,45 +154,53 @@ def _settled_rows(pivots: Array) -> NDArray[np.intp]:
 
 @kernel
 def _reduce_rows(divergence: Array, kept: NDArray[np.intp], reduced: Array, row_sums: Array) -> None:
-    """Right-hand side of the kept rows, -T b[i] + (eliminated neighbours), in Makhoul's order: evens, odds reversed."""
-    num_planes, height, width = divergence.shape
+    """Right-hand side of the kept rows, -T b[i] + (eliminated neighbours), in Makhoul's order.
+
+    Makhoul's order is the even columns, then the odd ones reversed. The sum of every row is noted on the way.
+    """
+    height, width = divergence.shape
     row = np.empty(width, divergence.dtype)
-    for plane in range(num_planes):
-        for i in range(height):
-            total = 0.0
-            source = divergence[plane, i]
-            for x in range(width):
-                total += source[x]
-            row_sums[plane, i] = total
-        for r in range(len(kept)):
-            i = kept[r]
-            b = divergence[plane, i]
-            if width == 1:
-                row[0] = 2 * b[0]
-            else:
-                row[0] = 3 * b[0] - b[1]
-                row[width - 1] = 3 * b[width - 1] - b[width - 2]
-                left, middle, right, inner = b[:-2], b[1:-1], b[2:], row[1:-1]
-                for x in range(width - 2):
-                    inner[x] = 4 * middle[x] - left[x] - right[x]
-            if i > 0 and (r == 0 or kept[r - 1] < i - 1):
-                above = divergence[plane, i - 1]
-                for x in range(width):
-                    row[x] += above[x]
-            if i + 1 < height and kept[r + 1] > i + 1:
-                below = divergence[plane, i + 1]
-                for x in range(width):
-                    row[x] += below[x]
-            evens, odds = reduced[plane, r, : (width + 1) // 2], reduced[plane, r, ::-1]
-            for x in range((width + 1) // 2):
-                evens[x] = row[2 * x]
-            for x in range(width // 2):
-                odds[x] = row[2 * x + 1]
+    for r in range(len(kept)):
+        i = kept[r]
+        b = divergence[i]
+        row_sums[i] = _sum(b)
+        if width == 1:
+            row[0] = 2 * b[0]
+        else:
+            row[0] = 3 * b[0] - b[1]
+            row[width - 1] = 3 * b[width - 1] - b[width - 2]
+            left, middle, right, inner = b[:-2], b[1:-1], b[2:], row[1:-1]
+            for x in range(width - 2):
+                inner[x] = 4 * middle[x] - left[x] - right[x]
+        if i > 0 and kept[r - 1] < i - 1:
+            _add(divergence[i - 1], row)
+        if i + 1 < height and kept[r + 1] > i + 1:
+            _add(divergence[i + 1], row)
+            row_sums[i + 1] = _sum(divergence[i + 1])
+        evens, odds = reduced[r, : (width + 1) // 2], reduced[r, ::-1]
+        for x in range((width + 1) // 2):
+            evens[x] = row[2 * x]
+        for x in range(width // 2):
+            odds[x] = row[2 * x + 1]
+
+
+@kernel
+def _sum(row: Array) -> float:
+    total = 0.0
+    for x in range(len(row)):
+        total += row[x]
+    return total
+
+
+@kernel
+def _add(row: Array, result: Array) -> None:
+    for x in range(len(result)):
+        result[x] += row[x]
 
 
 @kernel
 def _solve_columns(
-    parts: Array,
+    rows: Array,
     cosine: Array,
     sine: Array,
     pivots: Array,
@@ -196,42 +208,39 @@ def _solve_columns(
     low_pivots: Array,
     last_coupling: Array,
 ) -> None:
-    """Tridiagonal solve along y for every coefficient of the spectrum (P, R, 2 K), in place."""
-    num_planes, num_rows, num_coefficients = parts.shape
+    """Tridiagonal solve along y for every coefficient of the spectrum (R, 2 K), in place."""
+    num_rows, num_coefficients = rows.shape
     low = low_pivots.shape[1]
     buffer = np.empty((num_rows, low))
-    for plane in range(num_planes):
-        rows = parts[plane]
-        for start in range(0, num_coefficients, STRIP):
-            stop = min(start + STRIP, num_coefficients)
-            first, last = start // 2, stop // 2
-            for r in range(num_rows):
-                _rotate(rows[r, start:stop], cosine[first:last], sine[first:last])
-            if start == 0:
-                buffer[:] = rows[:, :low]
-                _thomas(buffer, low_pivots, num_rows, last_coupling, 0, low)
-                rows[:, :low] = buffer
-                _thomas(rows, pivots, settled[0], last_coupling, low, stop)
-            else:
-                _thomas(rows, pivots, settled[start // STRIP], last_coupling, start, stop)
-            for r in range(num_rows):
-                _rotate_back(rows[r, start:stop], cosine[first:last], sine[first:last])
+    for start in range(0, num_coefficients, STRIP):
+        stop = min(start + STRIP, num_coefficients)
+        first, last = start // 2, stop // 2
+        for r in range(num_rows):
+            _rotate(rows[r, start:stop], cosine[first:last], sine[first:last])
+        if start == 0:
+            buffer[:] = rows[:, :low]
+            _thomas(buffer, low_pivots, num_rows, last_coupling, 0, low)
+            rows[:, :low] = buffer
+            _thomas(rows, pivots, settled[0], last_coupling, low, stop)
+        else:
+            _thomas(rows, pivots, settled[start // STRIP], last_coupling, start, stop)
+        for r in range(num_rows):
+            _rotate_back(rows[r, start:stop], cosine[first:last], sine[first:last])
 
 
 @kernel
-def _set_row_sums(row_sums: Array, means: Array, kept: NDArray[np.intp], parts: Array) -> None:
+def _set_row_sums(row_sums: Array, mean: float, kept: NDArray[np.intp], rows: Array) -> None:
     """Frequency 0 of the kept rows: the Neumann problem in one dimension, summed up twice, with zero mean."""
-    num_planes, height = row_sums.shape
+    height = len(row_sums)
     sums = np.empty(height)
-    for plane in range(num_planes):
-        slope, value, total = 0.0, 0.0, 0.0
-        for i in range(height):
-            sums[i] = value
-            total += value
-            slope += row_sums[plane, i] - means[plane]
-            value += slope
-        for r in range(len(kept)):
-            parts[plane, r, 0] = sums[kept[r]] - total / height
+    slope, value, total = 0.0, 0.0, 0.0
+    for i in range(height):
+        sums[i] = value
+        total += value
+        slope += row_sums[i] - mean
+        value += slope
+    for r in range(len(kept)):
+        rows[r, 0] = sums[kept[r]] - total / height
 
 
 @kernel
@@ -279,47 +288,46 @@ def _thomas(rows: Array, pivots: Array, settled: int, last_coupling: Array, star
 
 @kernel
 def _restore_rows(
-    divergence: Array, plane_means: Array, reduced: Array, kept: NDArray[np.intp], doublings: int, solution: Array
+    divergence: Array, mean: float, reduced: Array, kept: NDArray[np.intp], num_factors: int, solution: Array
 ) -> None:
-    """Kept rows back in natural order, odd rows from T u[i] = b[i] - u[i-1] - u[i+1].
+    """Kept rows back in natural order, and the odd rows between them from T u[i] = b[i] - u[i-1] - u[i+1].
 
     -T = 4 - c with c = (shift left) + (shift right); 1 / (4 - c) = (4 + c)(14 + c2)(194 + c4)... / constant, where c2,
     c4, ... shift by 2, 4, ...: after 4 (5) factors the remainder is below 2e-9 (1e-18). Rows continue by reflection.
     """
-    num_planes, height, width = divergence.shape
-    factors = np.empty(doublings, divergence.dtype)
+    width = divergence.shape[1]
+    factors = np.empty(num_factors, divergence.dtype)
     constant, scale = 4.0, 0.25
-    for step in range(doublings):
+    for step in range(num_factors):
         factors[step] = 1 / constant
         scale *= constant**2 / (constant**2 - 2)
         constant = constant**2 - 2
     scaling = divergence.dtype.type(scale)
-    margin = (1 << doublings) - 1
+    margin = (1 << num_factors) - 1
     ping = np.empty(width + 2 * margin, divergence.dtype)
     pong = np.empty_like(ping)
-    for plane in range(num_planes):
-        for r in range(len(kept)):
-            packed, row = reduced[plane, r], solution[plane, kept[r]]
-            for x in range(width // 2):
-                row[2 * x] = packed[x]
-                row[2 * x + 1] = packed[width - 1 - x]
-            if width % 2:
-                row[width - 1] = packed[width // 2]
-        for i in range(1, height - 1, 2):
-            inner = ping[margin : margin + width]
-            _subtract_neighbours(
-                divergence[plane, i], solution[plane, i - 1], solution[plane, i + 1], plane_means[plane], scaling, inner
-            )
-            for x in range(margin):  # each copy extends by one pixel a row that is already reflected up to there
-                ping[margin - 1 - x] = ping[margin + x]
-                ping[margin + width + x] = ping[margin + width - 1 - x]
-            source, target = ping, pong
-            length = len(ping)
-            for step in range(doublings - 1):
-                length -= 2 << step
-                _add_shifted(source[: length + (2 << step)], 1 << step, factors[step], target[:length])
-                source, target = target, source
-            _add_shifted(source[:length], 1 << (doublings - 1), factors[doublings - 1], solution[plane, i])
+    for r in range(len(kept)):
+        i = kept[r]
+        packed, row = reduced[r], solution[i]
+        for x in range(width // 2):
+            row[2 * x] = packed[x]
+            row[2 * x + 1] = packed[width - 1 - x]
+        if width % 2:
+            row[width - 1] = packed[width // 2]
+        if i == 0 or kept[r - 1] == i - 1:
+            continue
+        inner = ping[margin : margin + width]
+        _subtract_neighbours(divergence[i - 1], solution[i - 2], row, mean, scaling, inner)
+        for x in range(margin):  # each copy extends by one pixel a row that is already reflected up to there
+            ping[margin - 1 - x] = ping[margin + x]
+            ping[margin + width + x] = ping[margin + width - 1 - x]
+        source, target = ping, pong
+        length = len(ping)
+        for step in range(num_factors - 1):
+            length -= 2 << step
+            _add_shifted(source[: length + (2 << step)], 1 << step, factors[step], target[:length])
+            source, target = target, source
+        _add_shifted(source[:length], 1 << (num_factors - 1), factors[num_factors - 1], solution[i - 1])
 
 
 @kernel
