@@ -1,17 +1,23 @@
 """What each choice of the method is worth: one setting at a time, on the same nights, against the default."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
+from lib.context_fusion.comparison import score_entries
 from lib.context_fusion.evaluate import MEASURES, some_scores
 from lib.context_fusion.methods import Case, algorithm_1, algorithm_2, case_of_scene
 from lib.context_fusion.settings import ImageSettings, VideoSettings
+from lib.data.origin import Origin
 from lib.data.simulate import NightScene
 from lib.data.simulate.sensor import expose, to_linear
+from lib.show.ablations import ablation_plot, interval_table
+from lib.show.canvas import ShownFigure
+from lib.show.plots import mean_interval
 from lib.show.progress import progress
+from lib.show.tables import Table, table
 
 Settings = ImageSettings | VideoSettings
 # first what happens to the movers, then what happens around them
@@ -60,7 +66,7 @@ AXES: dict[str, Axis] = {
         _axis(
             "solver",
             VIDEO,
-            {"direct": {}} | {f"multigrid, {n}": {"solver": "multigrid", "multigrid_cycles": n} for n in (1, 2, 3)},
+            {"direct": {}} | {f"multigrid, {n}": {"solver": "multigrid", "multigrid_cycles": n} for n in (1, 3)},
             published="multigrid, 3",
         ),
         _axis(
@@ -123,6 +129,69 @@ def retake(scene: NightScene, *, generator: torch.Generator) -> NightScene:
         expose(to_linear(frame.cpu()), generator=generator, settings=scene.settings).to(frame) for frame in scene.clean
     ]
     return replace(scene, video=torch.stack(frames))
+
+
+def sweep_table(sweep: Sweep) -> Table:
+    """Mean and 95 % interval of each setting over the nights, a star at the best."""
+    titles = {name: label_of(name) for name in sweep.scores}
+    rows = {
+        label: {titles[name]: by_setting[label] for name, by_setting in sweep.scores.items()}
+        for label in sweep.axis.settings
+    }
+    better = {titles[name]: MEASURES[name].better for name in titles}
+    return interval_table(rows, digits={title: 2 for title in better}, better=better)
+
+
+def sweep_figure(sweep: Sweep, floor: Mapping[str, float]) -> ShownFigure:
+    """Changes from the default, one panel a measure, with the noise floor of `noise_floor`."""
+    titles = {name: label_of(name) for name in sweep.scores}
+    return ablation_plot(
+        {titles[name]: values for name, values in sweep.changes().items()},
+        noise_floor={titles[name]: floor[name] for name in titles},
+        better={titles[name]: MEASURES[name].better for name in titles},
+        default=sweep.axis.default,
+        published=sweep.axis.published,
+    )
+
+
+def effects_table(sweeps: Sequence[Sweep], floors: Sequence[Mapping[str, float]]) -> Table:
+    """Largest mean change that each choice makes to each measure, or "." where it drowns.
+
+    A change counts when its 95 % interval over the nights leaves out 0 and its size is above the noise floor.
+    """
+    rows = []
+    for sweep, floor in zip(sweeps, floors, strict=True):
+        row = [sweep.axis.name]
+        for measure, by_setting in sweep.changes().items():
+            clear = [mean_interval(by_setting[label]) for label in by_setting if label != sweep.axis.default]
+            seen = [mean for mean, half_width in clear if abs(mean) > max(half_width, floor[measure])]
+            row.append(f"{max(seen, key=abs):+.2f}" if seen else ".")
+        rows.append(row)
+    return table(rows, ["choice", *(label_of(name) for name in ABLATION_MEASURES)])
+
+
+def sweep_entries(sweep: Sweep, *, data: str) -> list[dict[str, Any]]:
+    """The scores of a sweep as keyword arguments of a run's `add_score`, in the table `ablation, <axis>`."""
+    rows = {label: {name: sweep.scores[name][label] for name in sweep.scores} for label in sweep.axis.settings}
+    return score_entries(rows, table=f"ablation, {sweep.axis.name}", data=data)
+
+
+def floor_table(floors: Mapping[str, Mapping[str, float]]) -> Table:
+    """The noise floor of each measure, one row an algorithm."""
+    rows = [[name, *floor.values()] for name, floor in floors.items()]
+    return table(rows, ["noise floor", *(label_of(name) for name in ABLATION_MEASURES)], digits=3)
+
+
+def mean_change(sweep: Sweep, label: str, measure: str) -> float:
+    """Mean change over the nights that one setting makes to one measure."""
+    return mean_interval(sweep.changes()[measure][label])[0]
+
+
+def all_nights(scenes: Sequence[NightScene]) -> Origin:
+    """One origin for scores over several simulated nights; it names the pictures under them and their licences."""
+    names = list(dict.fromkeys(scene.origin.name for scene in scenes))
+    licences = list(dict.fromkeys(scene.origin.licence for scene in scenes))
+    return Origin("simulated nights", "simulated", "; ".join(licences), "", f"lib.data.simulate: {', '.join(names)}")
 
 
 def label_of(measure: str) -> str:

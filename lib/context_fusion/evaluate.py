@@ -187,11 +187,6 @@ def mean_scores(scores: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: fmean(one[name] for one in scores) for name in scores[0]}
 
 
-def by_measure(scores: Sequence[dict[str, float]]) -> dict[str, list[float]]:
-    """The values of each measure, one a seed."""
-    return {name: [one[name] for one in scores] for name in scores[0]}
-
-
 def identity_error(picture: Tensor) -> float:
     """Largest difference between a picture (3, H, W) and its fusion with itself, grey levels; 0 is perfect."""
     return float((fuse_image(picture, picture).image - picture).abs().max() * GREY_LEVELS)

@@ -18,17 +18,22 @@ BEST = "*"
 
 
 def interval_table(
-    rows: Mapping[str, Values], *, digits: Mapping[str, int], better: Mapping[str, Better], caption: str = ""
+    rows: Mapping[str, Values],
+    *,
+    digits: Mapping[str, int],
+    better: Mapping[str, Better],
+    unranked: Sequence[str] = (),
+    caption: str = "",
 ) -> Table:
     """Mean and 95 % interval (Student's t) over seeds, a star at the best mean of each column.
 
     rows: name -> column -> values, one a seed; a column that a row lacks is "-". digits, better: by column, which also
-    fix the columns and their order.
+    fix the columns and their order. unranked: rows that get no star, given for comparison only.
     """
     means = {name: {column: mean_interval(seeds)[0] for column, seeds in row.items()} for name, row in rows.items()}
     best: dict[str, str] = {}
     for column, direction in better.items():
-        held = {name: row[column] for name, row in means.items() if column in row}
+        held = {name: row[column] for name, row in means.items() if column in row and name not in unranked}
         if held and direction != "none":
             best[column] = (max if direction == "higher" else min)(held, key=lambda name: held[name])
 

@@ -1,0 +1,148 @@
+"""All methods on all cases: scores by seed, real cameras, and both as table rows and as scores for a record."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lib.context_fusion.evaluate import MEASURES, all_scores, halo, mean_scores
+from lib.context_fusion.methods import METHODS, Case, case_of_scene, case_of_still, methods_for, on_device
+from lib.context_fusion.scenes import camera_pair, resized
+from lib.data.fixed_camera import FixedCamera
+from lib.data.origin import Origin
+from lib.data.samples import sample_clip
+from lib.data.simulate import NightScene, night_of_clip
+from lib.show.ablations import interval_table
+from lib.show.canvas import method_colours
+from lib.show.plots import mean_interval
+from lib.show.progress import progress
+from lib.show.tables import Table
+
+NIGHT = "night itself"
+DIGITS = {"dB": 1, "1": 2, "grey levels": 2, "Delta E": 1}
+
+# method -> measure -> one value a seed (or a night)
+Scores = dict[str, dict[str, list[float]]]
+
+
+def compare_methods(cases_by_seed: Sequence[Sequence[Case]], *, every: int = 1) -> Scores:
+    """Every measure of every method, one value a seed: the mean over the seed's cases.
+
+    The untouched night comes last, as what any method starts from. every: measure on every `every`-th frame.
+    """
+    rows: dict[str, list[dict[str, float]]] = {}
+    for cases in progress(cases_by_seed, label="seeds"):
+        scored = [_score_all(case, every) for case in cases]
+        for name in scored[0]:
+            rows.setdefault(name, []).append(mean_scores([one[name] for one in scored]))
+    return {name: {measure: [seed[measure] for seed in seeds] for measure in seeds[0]} for name, seeds in rows.items()}
+
+
+def _score_all(case: Case, every: int) -> dict[str, dict[str, float]]:
+    scores = {name: all_scores(fuse(case), case, every=every) for name, fuse in methods_for(case).items()}
+    return scores | {NIGHT: all_scores(case.night, case, every=every)}
+
+
+def results_of(case: Case, *, frame_idx: int) -> dict[str, Tensor]:
+    """One frame (3, H, W) of night, day, truth where there is one, and every method's result, by name."""
+    shown = {"night": case.night[frame_idx], "day": case.day}
+    if case.truth is not None:
+        shown["truth"] = case.truth[frame_idx]
+    return shown | {name: fuse(case)[frame_idx] for name, fuse in methods_for(case).items()}
+
+
+def halo_lines(case: Case, names: Iterable[str], *, every: int = 1) -> dict[str, tuple[list[float], list[float]]]:
+    """Halo profiles as lines: method -> (distance from the movers' border in pixels, deviation in grey levels)."""
+    profiles = {name: halo(METHODS[name](case), case, every=every) for name in names}
+    return {name: (one.distance_px.tolist(), one.deviation.tolist()) for name, one in profiles.items()}
+
+
+def method_colour() -> dict[str, str]:
+    """One colour for each method, the same in every figure."""
+    return method_colours(list(METHODS))
+
+
+def score_table(scores: Scores, measures: Sequence[str], *, caption: str = "") -> Table:
+    """Mean and 95 % interval of some measures, a star at the best of each; the night itself doesn't compete."""
+    names = [measure for measure in measures if any(measure in row for row in scores.values())]
+    titles = {name: column_of(name) for name in names}
+    rows = {method: {titles[name]: row[name] for name in names if name in row} for method, row in scores.items()}
+    return interval_table(
+        rows,
+        digits={titles[name]: DIGITS[MEASURES[name].unit] for name in names},
+        better={titles[name]: MEASURES[name].better for name in names},
+        unranked=(NIGHT,),
+        caption=caption,
+    )
+
+
+def column_of(measure: str) -> str:
+    """A measure's name, its unit and an arrow to its better side, as a column title."""
+    about = MEASURES[measure]
+    unit = "" if about.unit == "1" else f" ({about.unit})"
+    return f"{about.name}{unit} {'↑' if about.better == 'higher' else '↓'}"
+
+
+def score_entries(
+    scores: Mapping[str, Mapping[str, Sequence[float]]], *, table: str, data: str
+) -> list[dict[str, Any]]:
+    """The scores as keyword arguments of a run's `add_score`: mean, and the interval where there are several seeds."""
+    entries = []
+    for method, row in scores.items():
+        for measure, seeds in row.items():
+            about = MEASURES[measure]
+            mean, half_width = mean_interval(seeds)
+            interval = (mean - half_width, mean + half_width) if len(seeds) > 1 else None
+            entry = {"table": table, "row": method, "column": about.name, "value": mean, "unit": about.unit}
+            entry |= {"better": about.better, "protocol": about.protocol, "data": data, "interval": interval}
+            entries.append(entry)
+    return entries
+
+
+def mean_of(scores: Scores, method: str, measure: str) -> float:
+    """Mean over the seeds of one method's measure."""
+    return fmean(scores[method][measure])
+
+
+def street_night(*, seed: int, num_frames: int, height_px: int, device: torch.device | str = "cpu") -> NightScene:
+    """The real clip `street` of a fixed camera, darkened by the simulated camera; lamps and noise by the seed."""
+    clip = sample_clip("street", max_frames=num_frames)
+    video = torch.stack([resized(frame, height_px) for frame in clip.video])
+    return on_device(night_of_clip(video, generator=torch.Generator().manual_seed(seed)), device)
+
+
+def case_without_truth(scene: NightScene) -> Case:
+    """The case of a darkened real clip, whose movers are an estimate, so that nobody knows a truth."""
+    case = case_of_scene(scene)
+    return Case(case.night, case.day, case.reference, case.movers, None, case.night_background, case.fusion)
+
+
+@dataclass(frozen=True)
+class CameraComparison:
+    """All methods on the nights of one real camera; one value a night. shown: results of its first night by name."""
+
+    name: str
+    origin: Origin
+    scores: Scores
+    shown: dict[str, Tensor]
+
+
+def compare_on_cameras(root: str, *, height_px: int, device: torch.device | str = "cpu") -> list[CameraComparison]:
+    """The comparison on each camera of a FixedCamera folder, day registered to each night; none for root "".
+
+    Raises what FixedCamera raises for a folder of another layout.
+    """
+    if not root:
+        return []
+    folder = FixedCamera(root)
+    found = []
+    for camera in folder.cameras:
+        indices = [idx for idx, name in enumerate(folder.names) if name.startswith(f"{camera}/")]
+        pairs = [camera_pair(root, idx, height_px=height_px) for idx in indices]
+        cases = [case_of_still(pair.night.to(device), pair.day.to(device)) for pair in pairs]
+        scores = compare_methods([[case] for case in cases])
+        found.append(CameraComparison(camera, pairs[0].origins[0], scores, results_of(cases[0], frame_idx=0)))
+    return found
