@@ -1,25 +1,37 @@
 """All methods on all cases: scores by seed, real cameras, and both as table rows and as scores for a record."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
-from lib.context_fusion.evaluate import MEASURES, all_scores, halo, mean_scores
-from lib.context_fusion.methods import METHODS, Case, case_of_scene, case_of_still, methods_for, on_device
+from lib.context_fusion.evaluate import MEASURES, all_scores, halo, mean_scores, shift_before_and_after
+from lib.context_fusion.methods import (
+    METHODS,
+    Case,
+    algorithm_1,
+    algorithm_2,
+    case_of_scene,
+    case_of_still,
+    methods_for,
+    on_device,
+    simulated_night,
+)
 from lib.context_fusion.scenes import camera_pair, resized
+from lib.context_fusion.settings import ImageSettings, Rule, VideoSettings
 from lib.data.fixed_camera import FixedCamera
 from lib.data.origin import Origin
-from lib.data.samples import sample_clip
+from lib.data.samples import list_samples, sample_clip
 from lib.data.simulate import NightScene, night_of_clip
 from lib.show.ablations import interval_table
 from lib.show.canvas import method_colours
 from lib.show.plots import mean_interval
 from lib.show.progress import progress
-from lib.show.tables import Table
+from lib.show.tables import Table, table
 
 NIGHT = "night itself"
 DIGITS = {"dB": 1, "1": 2, "grey levels": 2, "Delta E": 1}
@@ -109,9 +121,14 @@ def mean_of(scores: Scores, method: str, measure: str) -> float:
 
 def street_night(*, seed: int, num_frames: int, height_px: int, device: torch.device | str = "cpu") -> NightScene:
     """The real clip `street` of a fixed camera, darkened by the simulated camera; lamps and noise by the seed."""
-    clip = sample_clip("street", max_frames=num_frames)
-    video = torch.stack([resized(frame, height_px) for frame in clip.video])
+    video = _street(num_frames, height_px)
     return on_device(night_of_clip(video, generator=torch.Generator().manual_seed(seed)), device)
+
+
+# reading the film and taking out its drift costs more than a night of it
+@lru_cache(maxsize=1)
+def _street(num_frames: int, height_px: int) -> Tensor:
+    return torch.stack([resized(frame, height_px) for frame in sample_clip("street", max_frames=num_frames).video])
 
 
 def case_without_truth(scene: NightScene) -> Case:
@@ -146,3 +163,32 @@ def compare_on_cameras(root: str, *, height_px: int, device: torch.device | str 
         scores = compare_methods([[case] for case in cases])
         found.append(CameraComparison(camera, pairs[0].origins[0], scores, results_of(cases[0], frame_idx=0)))
     return found
+
+
+def shift_table(cases_by_seed: Sequence[Sequence[Case]], *, every: int = 1) -> Table:
+    """Colour shift of the context without and with the colour fit, mean over all cases; one row a method of ours."""
+    ways: dict[str, tuple[Callable[[Case, Any], Tensor], ImageSettings | VideoSettings]] = {
+        "Algorithm 2": (algorithm_2, VideoSettings())
+    }
+    for rule in get_args(Rule):
+        ways[f"rule {rule}"] = algorithm_1, ImageSettings(rule=rule)
+    cases = [case for seed_cases in cases_by_seed for case in seed_cases]
+    rows = []
+    for name, (fuse, settings) in ways.items():
+        shifts = [shift_before_and_after(fuse, case, settings, every=every) for case in cases]
+        rows.append([name, fmean(before for before, _ in shifts), fmean(after for _, after in shifts)])
+    return table(rows, ["colour shift (Delta E)", "before the fit", "after the fit"], digits=1)
+
+
+def timing_night(*, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """Night frames (T, 3, 240, 320) and the day (3, 240, 320) on which the paper's one number is timed."""
+    scene = simulated_night("pagoda", seed=0, num_frames=13, height_px=240)
+    window = (..., slice(240), slice(320))
+    return scene.video[window].contiguous().to(device), scene.day[window].contiguous().to(device)
+
+
+def clip_origin(scenes: Sequence[NightScene]) -> Origin:
+    """Origin of the darkened clip: a real film under simulated light, so no benchmark and no plain sample."""
+    licence = next(info.licence for info in list_samples() if info.name == "street")
+    source = f"lib.data.simulate over the sample clip street, {len(scenes)} nights"
+    return Origin("street by simulated night", "simulated", licence, "", source)

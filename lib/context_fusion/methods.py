@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from lib.context_fusion.scenes import resized
 from lib.context_fusion.settings import ImageSettings, Rule, VideoSettings
 from lib.context_fusion.still import fuse_image
 from lib.context_fusion.video import fuse_video
-from lib.data.samples import sample_image
+from lib.data.samples import Sample, sample_image
 from lib.data.simulate import NightScene, night
 
 # W above which the clone takes the night: a mover that crosses a pixel in one of the 11 frames has 1/11
@@ -51,12 +52,18 @@ def simulated_night(
 
     The randomness is drawn on the CPU, so that every device sees the same night. The origin names the picture.
     """
-    sample = sample_image(picture)
-    day = resized(sample.image, height_px)
-    scene = night(day, num_frames=num_frames, generator=torch.Generator().manual_seed(seed))
+    sample = _day_sample(picture, height_px)
+    scene = night(sample.image, num_frames=num_frames, generator=torch.Generator().manual_seed(seed))
     source = f"lib.data.simulate over the sample {picture}"
     origin = replace(scene.origin, name=f"night over {picture}", licence=sample.origin.licence, source=source)
     return replace(on_device(scene, device), origin=origin)
+
+
+# the picture of the street is a median over a film, which takes longer than a night
+@lru_cache(maxsize=8)
+def _day_sample(picture: str, height_px: int) -> Sample:
+    sample = sample_image(picture)
+    return replace(sample, image=resized(sample.image, height_px))
 
 
 def on_device(scene: NightScene, device: torch.device | str) -> NightScene:
