@@ -180,6 +180,14 @@ def shift_table(cases_by_seed: Sequence[Sequence[Case]], *, every: int = 1) -> T
     return table(rows, ["colour shift (Delta E)", "before the fit", "after the fit"], digits=1)
 
 
+def weight_table(cases_by_seed: Sequence[Sequence[Case]]) -> Table:
+    """How much of the night the default takes: mean W inside and outside the movers over all cases."""
+    cases = [case for seed_cases in cases_by_seed for case in seed_cases]
+    inside = fmean(float(case.fusion.importance[case.movers].mean()) for case in cases)
+    outside = fmean(float(case.fusion.importance[~case.movers].mean()) for case in cases)
+    return table([["mean weight of the night", inside, outside]], ["", "inside the movers", "outside"], digits=2)
+
+
 def timing_night(*, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
     """Night frames (T, 3, 240, 320) and the day (3, 240, 320) on which the paper's one number is timed."""
     scene = simulated_night("pagoda", seed=0, num_frames=13, height_px=240)

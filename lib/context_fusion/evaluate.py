@@ -41,7 +41,7 @@ from lib.metrics import (
 )
 from lib.solvers.poisson import gradient
 
-HALO_REACH_PX = 24
+HALO_REACH_PX = 16
 
 
 @dataclass(frozen=True)

@@ -31,19 +31,25 @@ def interval_table(
     fix the columns and their order. unranked: rows that get no star, given for comparison only.
     """
     means = {name: {column: mean_interval(seeds)[0] for column, seeds in row.items()} for name, row in rows.items()}
+
+    def shown(name: str, column: str) -> str:
+        return f"{means[name][column]:.{digits[column]}f}"
+
     best: dict[str, str] = {}
     for column, direction in better.items():
-        held = {name: row[column] for name, row in means.items() if column in row and name not in unranked}
+        held = [name for name, row in means.items() if column in row and name not in unranked]
         if held and direction != "none":
-            best[column] = (max if direction == "higher" else min)(held, key=lambda name: held[name])
+            ordered = sorted((means[name][column], name) for name in held)
+            best[column] = shown(ordered[-1 if direction == "higher" else 0][1], column)
 
     def cell(name: str, column: str) -> str:
         if column not in rows[name]:
             return "-"
-        mean, half_width = mean_interval(rows[name][column])
-        text = f"{mean:.{digits[column]}f}"
+        half_width = mean_interval(rows[name][column])[1]
         interval = f" ± {half_width:.{digits[column]}f}" if len(rows[name][column]) > 1 else ""
-        return text + interval + (BEST if best.get(column) == name else "")
+        # what looks equal in the table is equally good
+        star = BEST if name not in unranked and shown(name, column) == best.get(column) else ""
+        return shown(name, column) + interval + star
 
     cells = [[name, *(cell(name, column) for column in digits)] for name in rows]
     return table(cells, ["", *digits], caption=caption)
@@ -82,6 +88,9 @@ def ablation_plot(
             axes.set_yticks(range(len(settings)), labels if idx % columns == 0 else [""] * len(settings))
         if title:
             figure.suptitle(title, x=0.01, ha="left")
+        # laid out once: a dozen panels take longer to arrange than to draw, and a figure is saved twice
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     return figure
 
 
