@@ -8,6 +8,7 @@ from torch import Tensor
 from lib.context_fusion.gradients import luma, mix_gradients
 from lib.context_fusion.importance import GREY_LEVELS
 from lib.context_fusion.walkthrough import Failure, curl
+from lib.show import Table, table
 from lib.show.canvas import LINES, MARKERS, PALETTE, ShownFigure, drawing
 from lib.show.figures import PAGE_WIDTH_IN, image_grid, plane_grid
 from lib.solvers.poisson import divergence, gradient
@@ -104,6 +105,12 @@ def failures_figure(cases: Sequence[Failure]) -> ShownFigure:
     pictures = [picture for case in cases for picture in (case.wrong, case.right)]
     titles = [title for case in cases for title in (case.name, "the paper's way")]
     return image_grid(pictures, titles, columns=4)
+
+
+def failures_table(cases: Sequence[Failure]) -> Table:
+    """The score of each failure beside that of the paper's way."""
+    rows = [[case.name, case.measure.name, case.measure.unit, case.wrong_score, case.right_score] for case in cases]
+    return table(rows, ["failure", "measure (lower is better)", "unit", "there", "paper's way"], digits=2)
 
 
 def film_figure(rows: Mapping[str, Tensor], frames: Sequence[int], *, first_s: float = 0.0, fps: float) -> ShownFigure:

@@ -50,6 +50,11 @@ class Pair:
     truth: Tensor | None = None
     matte: Tensor | None = None
 
+    @property
+    def known_shake(self) -> str:
+        """The shift of the day as found, in words."""
+        return f"({self.shake_px[0]:.1f}, {self.shake_px[1]:.1f}) px" if self.shake_px else "nobody knows how much"
+
     def to(self, device: torch.device) -> "Pair":
         """The same pair with its pictures on a device."""
         return replace(self, **_tensors_on(self, device))
@@ -80,7 +85,7 @@ def staged_pair(picture: str, *, height_px: int, generator: Generator) -> Pair:
         scene.video[FRAME_IDX],
         day,
         translate(day, *STAGED_SHAKE_PX),
-        [sample.origin, scene.origin],
+        [sample.origin, replace(scene.origin, name=f"night of {picture}")],
         STAGED_SHAKE_PX,
         scene.reference,
         scene.truth[FRAME_IDX],
@@ -96,7 +101,7 @@ def camera_pair(root: str, index: int, *, height_px: int) -> Pair:
     """
     camera = FixedCamera(root)
     if not 0 <= index < len(camera):
-        raise SpecError(f"camera_pair must be 0..{len(camera) - 1} for this folder: got {index}")
+        raise SpecError(f"camera_night must be 0..{len(camera) - 1} for this folder: got {index}")
     found = camera[index]
     night_picture = resized(found.night, height_px)
     as_found = F.interpolate(found.day[None], size=night_picture.shape[-2:], mode="bilinear", antialias=True)[0]
@@ -115,7 +120,7 @@ def staged_clip(*, num_frames: int, height_px: int, generator: Generator) -> Cli
     by_day = torch.stack([resized(frame, height_px) for frame in sample.video])
     background = median_background(by_day)
     scene = night(background, num_frames=num_frames, generator=generator, settings=STAGED_CLIP)
-    return Clip(by_day, background, scene, [sample.origin, scene.origin])
+    return Clip(by_day, background, scene, [sample.origin, replace(scene.origin, name="night traffic")])
 
 
 def resized(image: Tensor, height_px: int) -> Tensor:

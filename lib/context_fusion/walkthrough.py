@@ -1,7 +1,8 @@
 """What the walkthrough measures and sets side by side: the curl of a field, solvers by cycle, and the failures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from lib.context_fusion.settings import ImageSettings, Padding
 from lib.errors import ShapeError
 from lib.metrics import (
     COLOUR_SHIFT,
+    FLICKER,
     GHOSTING,
     Measure,
     colour_shift,
@@ -34,6 +36,19 @@ CROP = 0.36  # of the picture height
 STRIP = 0.06  # of the picture height, what counts as along the border
 CUT_PADDINGS: tuple[Padding, Padding] = ("none", "black")
 
+RESIDUAL = Measure(
+    "relative residual", "1", "lower", 0.0, "||laplacian I' - div G|| / ||div G|| of the direct solver, three channels"
+)
+IDENTITY = Measure(
+    "identity error", "grey levels", "lower", 0.0, "largest error against the night for W = 1 and the day for W = 0"
+)
+SOLVER_ERROR = Measure(
+    "solver error",
+    "grey levels",
+    "lower",
+    0.0,
+    "largest difference to the direct solution, float64, luma of the picture's upper left quarter",
+)
 COLOUR_EDGES = Measure(
     "colour edges",
     "grey levels",
@@ -232,7 +247,52 @@ def _edge_difference(first: Tensor, second: Tensor) -> Tensor:
     return (lengths[0] - lengths[1]).abs()
 
 
-def still_flicker(videos: Mapping[str, Tensor], movers: Tensor) -> dict[str, float]:
+@dataclass(frozen=True)
+class Finding:
+    """One number of the walkthrough: what it was measured on, how, and its value."""
+
+    row: str
+    measure: Measure
+    value: float
+
+    def score(self, table: str) -> dict[str, Any]:
+        """The arguments of RunLog.add_score but for `data`."""
+        measure = self.measure
+        return {
+            "table": table,
+            "row": self.row,
+            "column": measure.name,
+            "value": self.value,
+            "unit": measure.unit,
+            "better": measure.better,
+            "protocol": measure.protocol,
+        }
+
+
+def solver_findings(
+    night: Tensor, day: Tensor, solution: Tensor, div: Tensor, errors: Mapping[str, Sequence[float]]
+) -> list[Finding]:
+    """Residual of the solve, what must come back as it was, and full multigrid after 1 to 3 cycles."""
+    found = [
+        Finding("Poisson solve", RESIDUAL, relative_residual(solution, div)),
+        Finding("W = 1, W = 0", IDENTITY, identity_error(night, day)),
+    ]
+    for count, error in enumerate(errors["full multigrid"][:3], start=1):
+        found.append(Finding(f"full multigrid, cycle {count}", SOLVER_ERROR, error))
+    return found
+
+
+def failure_findings(cases: Sequence[Failure]) -> list[Finding]:
+    """The score of each failure and of the paper's way."""
+    found = []
+    for case in cases:
+        kind = case.name.split(":")[0]
+        found.append(Finding(case.name, case.measure, case.wrong_score))
+        found.append(Finding(f"{kind}: the paper's way", case.measure, case.right_score))
+    return found
+
+
+def video_findings(videos: Mapping[str, Tensor], movers: Tensor) -> list[Finding]:
     """Flicker of each video (T, 3, H, W) where nothing ever moves; movers: bool (T, H, W)."""
     still = ~movers.any(dim=0)
-    return {name: flicker(video, still=still) for name, video in videos.items()}
+    return [Finding(f"video, {name}", FLICKER, flicker(video, still=still)) for name, video in videos.items()]

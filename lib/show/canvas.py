@@ -59,7 +59,7 @@ class ShownFigure(Figure):
         """MIME type and bytes of the figure as a notebook stores it."""
         buffer = BytesIO()
         if self.is_photographic:
-            self.savefig(buffer, format="jpeg", dpi=DPI, pil_kwargs={"quality": 82, "optimize": True})
+            self.savefig(buffer, format="jpeg", dpi=DPI, pil_kwargs={"quality": 80, "optimize": True})
             return "image/jpeg", buffer.getvalue()
         self.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
         return "image/png", buffer.getvalue()
