@@ -6,9 +6,7 @@ the edge pixel included, and a pixel unlike all its neighbours takes their media
 Choice: the colour distance is that of the RGB vectors, so that the channels share their weights (the paper is silent).
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +16,7 @@ from lib.checks import check_planes
 from lib.errors import ShapeError, SpecError
 
 TEMPORAL_RADIUS = 2
+FRAMES = 2 * TEMPORAL_RADIUS + 1
 # below this sum of weights no neighbour is alike: take the median
 MIN_WEIGHT_SUM = 1e-30
 
@@ -49,20 +48,11 @@ def _smooth_once(frames: Iterator[Tensor], susan: "SusanFilter") -> Iterator[Ten
     yield from susan.flush()
 
 
-@dataclass
-class _Slot:
-    """A frame with a border of one pixel, and the sums that its neighbours have added so far."""
-
-    padded: Tensor
-    is_mirror: bool
-    weighted_sum: Tensor
-    weight_sum: Tensor
-
-
 class SusanFilter:
     """One pass of the filter, frame by frame: `push` returns the frame of two pushes ago, `flush` the last ones.
 
-    The weight between two pixels serves both of them, so 22 pairs of offsets do for 44 neighbours.
+    The weight between two pixels serves both of them, so 22 pairs of offsets do for 44 neighbours. The last five
+    frames (with a border of one pixel) and the sums of the last three live in rings of buffers that are used again.
     """
 
     def __init__(self, *, sigma: float, threshold: float) -> None:
@@ -70,16 +60,20 @@ class SusanFilter:
             raise SpecError(f"sigma and threshold must be above 0: got {sigma} and {threshold}")
         self.spatial_rate = 1 / (2 * sigma**2)
         self.brightness_rate = (255 / threshold) ** 2
-        self._slots: deque[_Slot] = deque(maxlen=2 * TEMPORAL_RADIUS + 1)
+        self._padded: list[Tensor] = []
+        self._weighted_sums: list[Tensor] = []
+        self._weight_sums: list[Tensor] = []
         self._start: list[Tensor] = []
-        self._recent: deque[Tensor] = deque(maxlen=TEMPORAL_RADIUS)
+        self._num_added = 0  # mirrored frames included
+        self._end: int | None = None  # index of the first mirrored frame after the clip
+        self._shape: torch.Size | None = None
 
     def push(self, frame: Tensor) -> Tensor | None:
         """Takes a frame (C, H, W); returns the smoothed frame two before it, or None while there is none."""
-        if self._recent and self._recent[-1].shape != frame.shape:
-            raise ShapeError(f"every frame must have shape {tuple(self._recent[-1].shape)}: got {tuple(frame.shape)}")
-        self._recent.append(frame)
-        if self._slots:
+        if self._shape is not None and frame.shape != self._shape:
+            raise ShapeError(f"every frame must have shape {tuple(self._shape)}: got {tuple(frame.shape)}")
+        self._shape = frame.shape
+        if self._num_added:
             return self._add(frame)
         self._start.append(frame)
         if len(self._start) == TEMPORAL_RADIUS:
@@ -88,82 +82,107 @@ class SusanFilter:
 
     def flush(self) -> Iterator[Tensor]:
         """The frames still inside; the filter is then ready for another clip."""
-        if not self._slots and self._start:
+        if not self._num_added and self._start:
             self._begin()
-        ending = list(self._recent)[::-1]
-        for index in range(TEMPORAL_RADIUS if ending else 0):
-            smoothed = self._add(ending[min(index, len(ending) - 1)], is_mirror=True)
+        self._end = self._num_added
+        num_real = self._end - TEMPORAL_RADIUS
+        for step in range(TEMPORAL_RADIUS if num_real > 0 else 0):
+            mirrored = self._padded[(self._end - 1 - min(step, num_real - 1)) % FRAMES]
+            smoothed = self._add(mirrored[:, 1:-1, 1:-1])
             if smoothed is not None:
                 yield smoothed
-        self._slots.clear()
         self._start.clear()
-        self._recent.clear()
+        self._num_added, self._end, self._shape = 0, None, None
 
     def _begin(self) -> None:
-        """Mirrors the first frames before the start: 1, 0 | 0, 1, 2, ..."""
+        """Makes room, and mirrors the first frames before the start: 1, 0 | 0, 1, 2, ..."""
+        padded = F.pad(self._start[0], (1, 1, 1, 1))
+        if not self._padded or self._padded[0].shape != padded.shape or self._padded[0].device != padded.device:
+            self._padded = [torch.empty_like(padded) for _ in range(FRAMES)]
+            self._weighted_sums = [torch.empty_like(padded) for _ in range(TEMPORAL_RADIUS + 1)]
+            self._weight_sums = [torch.empty_like(padded[0]) for _ in range(TEMPORAL_RADIUS + 1)]
         for frame in self._start[::-1] if len(self._start) > 1 else self._start * TEMPORAL_RADIUS:
-            self._add(frame, is_mirror=True)
+            self._add(frame)
         for frame in self._start:
             self._add(frame)
 
-    def _add(self, frame: Tensor, *, is_mirror: bool = False) -> Tensor | None:
-        padded = F.pad(frame[None], (1, 1, 1, 1), mode="replicate")[0]
-        slot = _Slot(padded, is_mirror, torch.zeros_like(padded), torch.zeros_like(padded[0]))
-        self._slots.append(slot)
-        for lag, other in enumerate(reversed(self._slots)):
-            if lag <= TEMPORAL_RADIUS and not (slot.is_mirror and other.is_mirror):
-                self._exchange(slot, other, lag)
-        if len(self._slots) <= TEMPORAL_RADIUS or self._slots[-1 - TEMPORAL_RADIUS].is_mirror:
-            return None
-        return self._finish(self._slots[-1 - TEMPORAL_RADIUS])
+    def _is_mirror(self, index: int) -> bool:
+        return index < TEMPORAL_RADIUS or (self._end is not None and index >= self._end)
 
-    def _exchange(self, later: _Slot, earlier: _Slot, lag: int) -> None:
-        """Adds to both frames what each pair of neighbouring pixels means to the other."""
-        if later.padded.device.type == "cpu" and later.padded.dtype == torch.float32:
+    def _add(self, frame: Tensor) -> Tensor | None:
+        index = self._num_added
+        self._num_added += 1
+        _copy_with_border(frame, self._padded[index % FRAMES])
+        self._weighted_sums[index % (TEMPORAL_RADIUS + 1)].zero_()
+        self._weight_sums[index % (TEMPORAL_RADIUS + 1)].zero_()
+        for lag in range(min(index, TEMPORAL_RADIUS) + 1):
+            if not (self._is_mirror(index) and self._is_mirror(index - lag)):
+                self._exchange(index, lag)
+        finished = index - TEMPORAL_RADIUS
+        return None if finished < 0 or self._is_mirror(finished) else self._finish(finished)
+
+    def _exchange(self, index: int, lag: int) -> None:
+        """Adds to a frame and to the one `lag` before it what each pair of neighbouring pixels means to the other."""
+        later, later_sum, later_weight = self._buffers(index)
+        earlier, earlier_sum, earlier_weight = self._buffers(index - lag)
+        if later.device.type == "cpu" and later.dtype == torch.float32:
             from lib.context_fusion import kernels
 
             kernels.exchange(
-                later.padded.numpy(),
-                later.weighted_sum.numpy(),
-                later.weight_sum.numpy(),
-                earlier.padded.numpy(),
-                earlier.weighted_sum.numpy(),
-                earlier.weight_sum.numpy(),
+                later.numpy(),
+                later_sum.numpy(),
+                later_weight.numpy(),
+                earlier.numpy(),
+                earlier_sum.numpy(),
+                earlier_weight.numpy(),
                 lag,
                 self.spatial_rate,
                 self.brightness_rate,
             )
             return
         for dy, dx in neighbour_offsets(lag):
-            here, there = _overlap(later.padded, -dy, -dx), _overlap(earlier.padded, dy, dx)
+            here, there = _overlap(later, -dy, -dx), _overlap(earlier, dy, dx)
             distance = (here - there).square().sum(dim=0)
             weight = torch.exp(-distance * self.brightness_rate - (dx**2 + dy**2 + lag**2) * self.spatial_rate)
-            _overlap(later.weight_sum, -dy, -dx).add_(weight)
-            _overlap(later.weighted_sum, -dy, -dx).addcmul_(weight, there)
-            _overlap(earlier.weight_sum, dy, dx).add_(weight)
-            _overlap(earlier.weighted_sum, dy, dx).addcmul_(weight, here)
+            _overlap(later_weight, -dy, -dx).add_(weight)
+            _overlap(later_sum, -dy, -dx).addcmul_(weight, there)
+            _overlap(earlier_weight, dy, dx).add_(weight)
+            _overlap(earlier_sum, dy, dx).addcmul_(weight, here)
 
-    def _finish(self, slot: _Slot) -> Tensor:
-        weights = slot.weight_sum[1:-1, 1:-1]
-        smoothed = slot.weighted_sum[:, 1:-1, 1:-1] / weights
+    def _buffers(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        """A frame with its border, the weighted sum of its neighbours so far, and the sum of their weights."""
+        place = index % (TEMPORAL_RADIUS + 1)
+        return self._padded[index % FRAMES], self._weighted_sums[place], self._weight_sums[place]
+
+    def _finish(self, index: int) -> Tensor:
+        _, weighted_sum, weight_sum = self._buffers(index)
+        weights = weight_sum[1:-1, 1:-1]
+        smoothed = weighted_sum[:, 1:-1, 1:-1] / weights
         lonely = weights < MIN_WEIGHT_SUM
         if lonely.any():
-            smoothed[:, lonely] = self._neighbour_median(lonely)
+            smoothed[:, lonely] = self._neighbour_median(index, lonely)
         return smoothed
 
-    def _neighbour_median(self, pixels: Tensor) -> Tensor:
+    def _neighbour_median(self, index: int, pixels: Tensor) -> Tensor:
         """Median (mean of the two middle values) of the 44 neighbours of each marked pixel, (C, pixels)."""
         rows, columns = pixels.nonzero(as_tuple=True)
         neighbours = [
-            slot.padded[:, rows + dy, columns + dx]
-            for index, slot in enumerate(self._slots)
+            self._padded[(index + dt) % FRAMES][:, rows + dy, columns + dx]
+            for dt in range(-TEMPORAL_RADIUS, TEMPORAL_RADIUS + 1)
             for dy in range(3)
             for dx in range(3)
-            if (index, dy, dx) != (TEMPORAL_RADIUS, 1, 1)
+            if (dt, dy, dx) != (0, 1, 1)
         ]
         ordered = torch.stack(neighbours).sort(dim=0).values
         middle = len(neighbours) // 2
         return (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def _copy_with_border(frame: Tensor, padded: Tensor) -> None:
+    """Copies (C, H, W) into the middle of (C, H + 2, W + 2) and repeats the outermost pixels around it."""
+    padded[:, 1:-1, 1:-1] = frame
+    padded[:, 0, 1:-1], padded[:, -1, 1:-1] = frame[:, 0], frame[:, -1]
+    padded[:, :, 0], padded[:, :, -1] = padded[:, :, 1], padded[:, :, -2]
 
 
 def neighbour_offsets(lag: int) -> list[tuple[int, int]]:
