@@ -24,12 +24,15 @@ from torch import Tensor
 
 Array = NDArray[np.floating]
 
-# floats of one row that the tridiagonal solve handles at a time: such a strip stays in the second-level cache
+# frequencies that the tridiagonal solve takes at a time: all rows of such a strip stay in the second-level cache
 STRIP = 64
-# coefficients solved in float64: the lowest frequencies have condition numbers up to 1e6 at 1080p
-LOW = 32
+# frequencies solved in float64: the lowest ones have condition numbers up to 1e6 at 1080p
+LOW = 16
 # numbers of the reduced system transformed at a time: small pictures share a transform, large ones stay in the cache
 BATCH = 1 << 18
+# Loops vectorise where indices are unsigned (no wraparound of negative ones) and where no array is both read and
+# written at different rows; rows are indexed in place, because a call with slices costs as much as 200 pixels.
+ONE, TWO = np.uint64(1), np.uint64(2)
 
 
 # sums may be reordered (they vectorise then); NaN and infinity keep their meaning
@@ -40,15 +43,20 @@ _scratch = threading.local()
 
 @dataclass(frozen=True)
 class Plan:
-    """What a grid size needs once: kept rows, twiddle factors and the factorised tridiagonal systems."""
+    """What a grid size needs once: kept rows, twiddle factors and the factorised tridiagonal systems.
+
+    pivots, couplings: for the real parts of the spectrum, then for its imaginary ones. settled: for each strip the row
+    from which its pivots stay the same (the last two apart), so that they stay in the cache.
+    """
 
     kept: NDArray[np.intp]
     cosine: Array
     sine: Array
     pivots: Array
-    settled: NDArray[np.intp]
     low_pivots: Array
-    last_coupling: Array
+    settled: NDArray[np.intp]
+    couplings: Array
+    upwards: NDArray[np.intp]
 
 
 def solve(divergence: Tensor) -> Tensor:
@@ -68,23 +76,18 @@ def solve(divergence: Tensor) -> Tensor:
 def _solve_batch(divergence: Tensor, plan: Plan, solution: Tensor) -> None:
     num_planes, height, width = divergence.shape
     reduced, spectrum = _workspace(num_planes, len(plan.kept), width, divergence.dtype)
-    sources, results, scratch = divergence.numpy(), solution.numpy(), reduced.numpy()
+    source, scratch = divergence.numpy(), reduced.numpy()
     row_sums = np.empty((num_planes, height))
-    for plane in range(num_planes):
-        _reduce_rows(sources[plane], plan.kept, scratch[plane], row_sums[plane])
-    means = row_sums.mean(axis=1) / width
+    _reduce_rows(source, plan.kept, scratch, row_sums)
     torch.fft.rfft(reduced, out=spectrum)
     parts = torch.view_as_real(spectrum).flatten(-2).numpy()
-    for plane in range(num_planes):
-        _solve_columns(
-            parts[plane], plan.cosine, plan.sine, plan.pivots, plan.settled, plan.low_pivots, plan.last_coupling
-        )
-        _set_row_sums(row_sums[plane], means[plane] * width, plan.kept, parts[plane])
+    _solve_columns(
+        parts, plan.cosine, plan.sine, plan.pivots, plan.low_pivots, plan.settled, plan.couplings, plan.upwards
+    )
+    _set_row_sums(row_sums, plan.kept, parts)
     torch.fft.irfft(spectrum, n=width, out=reduced)
-    num_factors = 4 if divergence.dtype == torch.float32 else 5
-    for plane in range(num_planes):
-        mean = parts.dtype.type(means[plane])
-        _restore_rows(sources[plane], mean, scratch[plane], plan.kept, num_factors, results[plane])
+    num_doublings = 4 if divergence.dtype == torch.float32 else 6
+    _restore_rows(source, row_sums, scratch, plan.kept, num_doublings, solution.numpy())
 
 
 def _workspace(num_planes: int, num_kept: int, width: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -105,25 +108,25 @@ def _plan(height: int, width: int, torch_dtype: torch.dtype) -> Plan:
         # the last row of an even height is odd, but T + 1 has no polynomial elimination: keep it too
         kept = np.append(kept, height - 1)
     frequency = np.arange(width // 2 + 1)
-    # the spectrum interleaves frequency k (real part) and width - k (imaginary part)
-    t = 2 * np.cos(np.pi * np.stack([frequency, width - frequency], axis=-1).ravel() / width) - 4
-    t[0] = -4  # row sums are solved apart: any regular number will do
-    pivots, last_coupling = _factorise(height, kept, t)
+    # the spectrum holds frequency k in its real and width - k in its imaginary parts
+    t = 2 * np.cos(np.pi * np.stack([frequency, width - frequency]) / width) - 4
+    t[0, 0] = -4  # row sums are solved apart: any regular number will do
+    pivots, couplings = _factorise(height, kept, t)
     angle = np.pi * frequency / (2 * width)
-    pivots, low_pivots = pivots.astype(dtype), np.ascontiguousarray(pivots[:, :LOW])
     return Plan(
         kept=kept,
         cosine=np.cos(angle).astype(dtype),
         sine=np.sin(angle).astype(dtype),
-        pivots=pivots,
-        settled=_settled_rows(pivots),
-        low_pivots=low_pivots,
-        last_coupling=last_coupling.astype(dtype),
+        pivots=pivots.astype(dtype),
+        low_pivots=np.ascontiguousarray(pivots[..., :LOW]),
+        settled=_settled_rows(pivots.astype(dtype)),
+        couplings=couplings.astype(dtype),
+        upwards=np.arange(len(kept))[::-1].copy(),
     )
 
 
 def _factorise(height: int, kept: NDArray[np.intp], t: Array) -> tuple[Array, Array]:
-    """Reciprocal pivots (kept rows, coefficients) of the reduced systems and the coupling of their last two rows.
+    """Reciprocal pivots (2, kept rows, frequencies) of the reduced systems, couplings (2, frequencies) of the last row.
 
     A kept row times -T, plus its eliminated neighbours, has the diagonal (eliminated neighbours) - t (t + borders),
     couples with 1 to a kept row at distance two and with -t to one at distance one, which only the last two can be.
@@ -133,23 +136,21 @@ def _factorise(height: int, kept: NDArray[np.intp], t: Array) -> tuple[Array, Ar
     is_kept[kept + 1] = True
     is_kept[[0, -1]] = True  # beyond the border there is nothing to eliminate
     eliminated = (~is_kept[kept]).astype(int) + ~is_kept[kept + 2]
-    diagonal = eliminated[:, None] - t * (t + borders[:, None])
+    diagonal = eliminated[:, None] - t[:, None] * (t[:, None] + borders[:, None])
     last_coupling = -t if height % 2 == 0 else np.ones_like(t)
     pivots = np.empty_like(diagonal)
-    pivots[0] = 1 / diagonal[0]
+    pivots[:, 0] = 1 / diagonal[:, 0]
     for row in range(1, len(kept)):
         coupling = last_coupling if row == len(kept) - 1 else 1.0
-        pivots[row] = 1 / (diagonal[row] - coupling**2 * pivots[row - 1])
+        pivots[:, row] = 1 / (diagonal[:, row] - coupling**2 * pivots[:, row - 1])
     return pivots, last_coupling
 
 
 def _settled_rows(pivots: Array) -> NDArray[np.intp]:
-    """For each strip the row from which its pivots stay the same (the last two apart), so that they stay in cache."""
-    settled = []
-    for start in range(0, pivots.shape[1], STRIP):
-        changes = np.any(np.diff(pivots[:-2, start : start + STRIP], axis=0) != 0, axis=1)
-        settled.append(int(np.flatnonzero(changes)[-1]) + 1 if changes.any() else 0)
-    return np.array(settled)
+    """For each strip the row from which its pivots stay the same, the last two apart."""
+    changes = np.any(np.diff(pivots[:, :-2], axis=1) != 0, axis=0)
+    strips = [changes[:, start : start + STRIP].any(axis=1) for start in range(LOW, changes.shape[1], STRIP)]
+    return np.array([max(np.flatnonzero(strip) + 1, default=0) for strip in strips], dtype=np.intp)
 
 
 @kernel
@@ -158,188 +159,181 @@ def _reduce_rows(divergence: Array, kept: NDArray[np.intp], reduced: Array, row_
 
     Makhoul's order is the even columns, then the odd ones reversed. The sum of every row is noted on the way.
     """
-    height, width = divergence.shape
+    num_planes, height, width = divergence.shape
     row = np.empty(width, divergence.dtype)
-    for r in range(len(kept)):
-        i = kept[r]
-        b = divergence[i]
-        row_sums[i] = _sum(b)
-        if width == 1:
-            row[0] = 2 * b[0]
-        else:
-            row[0] = 3 * b[0] - b[1]
-            row[width - 1] = 3 * b[width - 1] - b[width - 2]
-            left, middle, right, inner = b[:-2], b[1:-1], b[2:], row[1:-1]
-            for x in range(width - 2):
-                inner[x] = 4 * middle[x] - left[x] - right[x]
-        if i > 0 and kept[r - 1] < i - 1:
-            _add(divergence[i - 1], row)
-        if i + 1 < height and kept[r + 1] > i + 1:
-            _add(divergence[i + 1], row)
-            row_sums[i + 1] = _sum(divergence[i + 1])
-        evens, odds = reduced[r, : (width + 1) // 2], reduced[r, ::-1]
-        for x in range((width + 1) // 2):
-            evens[x] = row[2 * x]
-        for x in range(width // 2):
-            odds[x] = row[2 * x + 1]
-
-
-@kernel
-def _sum(row: Array) -> float:
-    total = 0.0
-    for x in range(len(row)):
-        total += row[x]
-    return total
-
-
-@kernel
-def _add(row: Array, result: Array) -> None:
-    for x in range(len(result)):
-        result[x] += row[x]
+    four = divergence.dtype.type(4)  # a plain 4 would turn the loop into one of float64
+    last = np.uint64(width - 1)
+    for plane in range(num_planes):
+        b = divergence[plane]
+        for r in range(len(kept)):
+            i = kept[r]
+            total = 0.0
+            for x in range(width):
+                total += b[i, x]
+            row_sums[plane, i] = total
+            row[0] = four * b[i, 0] - b[i, 0] - b[i, min(1, width - 1)]
+            row[width - 1] = four * b[i, width - 1] - b[i, width - 1] - b[i, max(width - 2, 0)]
+            for x in range(1, width - 1):
+                row[x] = four * b[i, x] - b[i, x - 1] - b[i, x + 1]
+            if i > 0 and kept[r - 1] < i - 1:
+                for x in range(width):
+                    row[x] += b[i - 1, x]
+            if i + 1 < height and kept[r + 1] > i + 1:
+                total = 0.0
+                for x in range(width):
+                    total += b[i + 1, x]
+                row_sums[plane, i + 1] = total
+                for x in range(width):
+                    row[x] += b[i + 1, x]
+            for x in range(np.uint64((width + 1) // 2)):
+                reduced[plane, r, x] = row[TWO * x]
+            for x in range(np.uint64(width // 2)):
+                reduced[plane, r, last - x] = row[TWO * x + ONE]
 
 
 @kernel
 def _solve_columns(
-    rows: Array,
+    spectra: Array,
     cosine: Array,
     sine: Array,
     pivots: Array,
-    settled: NDArray[np.intp],
     low_pivots: Array,
-    last_coupling: Array,
+    settled: NDArray[np.intp],
+    couplings: Array,
+    upwards: NDArray[np.intp],
 ) -> None:
-    """Tridiagonal solve along y for every coefficient of the spectrum (R, 2 K), in place."""
-    num_rows, num_coefficients = rows.shape
-    low = low_pivots.shape[1]
-    buffer = np.empty((num_rows, low))
-    for start in range(0, num_coefficients, STRIP):
-        stop = min(start + STRIP, num_coefficients)
-        first, last = start // 2, stop // 2
-        for r in range(num_rows):
-            _rotate(rows[r, start:stop], cosine[first:last], sine[first:last])
-        if start == 0:
-            buffer[:] = rows[:, :low]
-            _thomas(buffer, low_pivots, num_rows, last_coupling, 0, low)
-            rows[:, :low] = buffer
-            _thomas(rows, pivots, settled[0], last_coupling, low, stop)
-        else:
-            _thomas(rows, pivots, settled[start // STRIP], last_coupling, start, stop)
-        for r in range(num_rows):
-            _rotate_back(rows[r, start:stop], cosine[first:last], sine[first:last])
+    """Tridiagonal solve along y for every coefficient of the spectra (P, R, 2 K), in place."""
+    num_planes, num_rows, _ = spectra.shape
+    num_frequencies = len(cosine)
+    low_buffer, buffer = np.empty((2, num_rows, LOW)), np.empty((2, num_rows, STRIP), spectra.dtype)
+    low = min(LOW, num_frequencies)
+    for plane in range(num_planes):
+        rows = spectra[plane]
+        _solve_strip(rows, 0, low, cosine, sine, low_pivots, num_rows, couplings, upwards, low_buffer)
+        for strip in range(len(settled)):
+            first = LOW + strip * STRIP
+            count = min(STRIP, num_frequencies - first)
+            _solve_strip(rows, first, count, cosine, sine, pivots, settled[strip], couplings, upwards, buffer)
 
 
 @kernel
-def _set_row_sums(row_sums: Array, mean: float, kept: NDArray[np.intp], rows: Array) -> None:
+def _solve_strip(
+    rows: Array,
+    first: int,
+    count: int,
+    cosine: Array,
+    sine: Array,
+    pivots: Array,
+    settled: int,
+    couplings: Array,
+    upwards: NDArray[np.intp],
+    buffer: Array,
+) -> None:
+    """Frequencies first..first + count: twiddle and eliminate down into the buffer, substitute and twiddle back up.
+
+    The systems are symmetric and coupled by 1, apart from the last two rows.
+    """
+    last = len(rows) - 1
+    offset, number = np.uint64(first), np.uint64(count)
+    real, imaginary = buffer[0], buffer[1]
+    p, q = np.zeros(count, buffer.dtype), np.zeros(count, buffer.dtype)
+    for r in range(last + 1):
+        own = r if r >= last - 1 else min(r, settled)
+        if r == last:
+            for k in range(number):
+                p[k] *= couplings[0, offset + k]
+                q[k] *= couplings[1, offset + k]
+        for k in range(number):
+            f = offset + k
+            a, b = rows[r, TWO * f], rows[r, TWO * f + ONE]
+            p[k] = (a * cosine[f] + b * sine[f] - p[k]) * pivots[0, own, f]
+            q[k] = (b * cosine[f] - a * sine[f] - q[k]) * pivots[1, own, f]
+        for k in range(number):
+            real[r, k] = p[k]
+        for k in range(number):
+            imaginary[r, k] = q[k]
+    for k in range(number):
+        p[k] = q[k] = 0
+    for r in upwards:  # a loop that counts down would have its checks for overlap hoisted out, where they fail
+        own = r if r >= last - 1 else min(r, settled)
+        if r == last - 1:
+            for k in range(number):
+                p[k] *= couplings[0, offset + k]
+                q[k] *= couplings[1, offset + k]
+        for k in range(number):
+            f = offset + k
+            a = real[r, k] - p[k] * pivots[0, own, f]
+            b = imaginary[r, k] - q[k] * pivots[1, own, f]
+            p[k] = a
+            q[k] = b
+            rows[r, TWO * f] = a * cosine[f] - b * sine[f]
+            rows[r, TWO * f + ONE] = b * cosine[f] + a * sine[f]
+
+
+@kernel
+def _set_row_sums(row_sums: Array, kept: NDArray[np.intp], spectra: Array) -> None:
     """Frequency 0 of the kept rows: the Neumann problem in one dimension, summed up twice, with zero mean."""
-    height = len(row_sums)
+    num_planes, height = row_sums.shape
     sums = np.empty(height)
-    slope, value, total = 0.0, 0.0, 0.0
-    for i in range(height):
-        sums[i] = value
-        total += value
-        slope += row_sums[i] - mean
-        value += slope
-    for r in range(len(kept)):
-        rows[r, 0] = sums[kept[r]] - total / height
-
-
-@kernel
-def _rotate(row: Array, cosine: Array, sine: Array) -> None:
-    """Complex product with exp(-i angle) of interleaved (real, imaginary) pairs, in place."""
-    for k in range(len(cosine)):
-        real, imaginary = row[2 * k], row[2 * k + 1]
-        row[2 * k] = real * cosine[k] + imaginary * sine[k]
-        row[2 * k + 1] = imaginary * cosine[k] - real * sine[k]
-
-
-@kernel
-def _rotate_back(row: Array, cosine: Array, sine: Array) -> None:
-    """Complex product with exp(i angle) of interleaved (real, imaginary) pairs, in place."""
-    for k in range(len(cosine)):
-        real, imaginary = row[2 * k], row[2 * k + 1]
-        row[2 * k] = real * cosine[k] - imaginary * sine[k]
-        row[2 * k + 1] = imaginary * cosine[k] + real * sine[k]
-
-
-@kernel
-def _thomas(rows: Array, pivots: Array, settled: int, last_coupling: Array, start: int, stop: int) -> None:
-    """Elimination and back substitution in columns start..stop of symmetric systems coupled by 1, in place."""
-    num_rows = len(rows)
-    first, pivot = rows[0, start:stop], pivots[0, start:stop]
-    for x in range(stop - start):
-        first[x] *= pivot[x]
-    if num_rows == 1:
-        return
-    for r in range(1, num_rows - 1):
-        own = r if r == num_rows - 2 else min(r, settled)
-        previous, current, pivot = rows[r - 1, start:stop], rows[r, start:stop], pivots[own, start:stop]
-        for x in range(stop - start):
-            current[x] = (current[x] - previous[x]) * pivot[x]
-    coupling, pivot = last_coupling[start:stop], pivots[num_rows - 1, start:stop]
-    previous, current = rows[num_rows - 2, start:stop], rows[num_rows - 1, start:stop]
-    for x in range(stop - start):
-        current[x] = (current[x] - coupling[x] * previous[x]) * pivot[x]
-        previous[x] -= coupling[x] * pivots[num_rows - 2, start + x] * current[x]
-    for r in range(num_rows - 3, -1, -1):
-        current, following, pivot = rows[r, start:stop], rows[r + 1, start:stop], pivots[min(r, settled), start:stop]
-        for x in range(stop - start):
-            current[x] -= pivot[x] * following[x]
+    for plane in range(num_planes):
+        mean = row_sums[plane].mean()
+        slope, value, total = 0.0, 0.0, 0.0
+        for i in range(height):
+            sums[i] = value
+            total += value
+            slope += row_sums[plane, i] - mean
+            value += slope
+        for r in range(len(kept)):
+            spectra[plane, r, 0] = sums[kept[r]] - total / height
 
 
 @kernel
 def _restore_rows(
-    divergence: Array, mean: float, reduced: Array, kept: NDArray[np.intp], num_factors: int, solution: Array
+    divergence: Array, row_sums: Array, reduced: Array, kept: NDArray[np.intp], num_doublings: int, solution: Array
 ) -> None:
     """Kept rows back in natural order, and the odd rows between them from T u[i] = b[i] - u[i-1] - u[i+1].
 
     -T = 4 - c with c = (shift left) + (shift right); 1 / (4 - c) = (4 + c)(14 + c2)(194 + c4)... / constant, where c2,
     c4, ... shift by 2, 4, ...: after 4 (5) factors the remainder is below 2e-9 (1e-18). Rows continue by reflection.
     """
-    width = divergence.shape[1]
-    factors = np.empty(num_factors, divergence.dtype)
+    num_planes, _, width = divergence.shape
+    factors = np.empty(num_doublings, divergence.dtype)
     constant, scale = 4.0, 0.25
-    for step in range(num_factors):
+    for step in range(num_doublings):
         factors[step] = 1 / constant
         scale *= constant**2 / (constant**2 - 2)
         constant = constant**2 - 2
     scaling = divergence.dtype.type(scale)
-    margin = (1 << num_factors) - 1
-    ping = np.empty(width + 2 * margin, divergence.dtype)
-    pong = np.empty_like(ping)
-    for r in range(len(kept)):
-        i = kept[r]
-        packed, row = reduced[r], solution[i]
-        for x in range(width // 2):
-            row[2 * x] = packed[x]
-            row[2 * x + 1] = packed[width - 1 - x]
-        if width % 2:
-            row[width - 1] = packed[width // 2]
-        if i == 0 or kept[r - 1] == i - 1:
-            continue
-        inner = ping[margin : margin + width]
-        _subtract_neighbours(divergence[i - 1], solution[i - 2], row, mean, scaling, inner)
-        for x in range(margin):  # each copy extends by one pixel a row that is already reflected up to there
-            ping[margin - 1 - x] = ping[margin + x]
-            ping[margin + width + x] = ping[margin + width - 1 - x]
-        source, target = ping, pong
-        length = len(ping)
-        for step in range(num_factors - 1):
-            length -= 2 << step
-            _add_shifted(source[: length + (2 << step)], 1 << step, factors[step], target[:length])
-            source, target = target, source
-        _add_shifted(source[:length], 1 << (num_factors - 1), factors[num_factors - 1], solution[i - 1])
-
-
-@kernel
-def _subtract_neighbours(b: Array, above: Array, below: Array, mean: float, scaling: float, result: Array) -> None:
-    for x in range(len(result)):
-        result[x] = (above[x] + below[x] + mean - b[x]) * scaling
-
-
-@kernel
-def _add_shifted(row: Array, shift: int, factor: float, result: Array) -> None:
-    """row[x] + factor (row[x - shift] + row[x + shift]) where both neighbours exist."""
-    length = len(result)
-    left, middle, right = row[:length], row[shift : shift + length], row[2 * shift : 2 * shift + length]
-    for x in range(length):
-        result[x] = middle[x] + factor * (left[x] + right[x])
+    margin = (1 << num_doublings) - 1
+    row = np.empty(width + 2 * margin, divergence.dtype)
+    doubled = np.empty_like(row)
+    last = np.uint64(width - 1)
+    for plane in range(num_planes):
+        b, u = divergence[plane], solution[plane]
+        mean = divergence.dtype.type(row_sums[plane].mean() / width)
+        for r in range(len(kept)):
+            i = kept[r]
+            for x in range(np.uint64(width // 2)):
+                u[i, TWO * x] = reduced[plane, r, x]
+                u[i, TWO * x + ONE] = reduced[plane, r, last - x]
+            if width % 2:
+                u[i, width - 1] = reduced[plane, r, width // 2]
+            if i == 0 or kept[r - 1] == i - 1:
+                continue
+            for x in range(width):
+                row[margin + x] = (u[i - 2, x] + u[i, x] + mean - b[i - 1, x]) * scaling
+            for x in range(margin):  # each copy extends by one pixel a row that is already reflected up to there
+                row[margin - 1 - x] = row[margin + x]
+                row[margin + width + x] = row[margin + width - 1 - x]
+            length = len(row)
+            for step in range(0, num_doublings, 2):  # to and fro: two factors at a time
+                near, far = np.uint64(1 << step), np.uint64(2 << step)
+                factor, next_factor = factors[step], factors[step + 1]
+                length -= 2 << step
+                for x in range(np.uint64(length)):
+                    doubled[x] = row[x + near] + factor * (row[x] + row[x + TWO * near])
+                length -= 4 << step
+                for x in range(np.uint64(length)):
+                    row[x] = doubled[x + far] + next_factor * (doubled[x] + doubled[x + TWO * far])
+            for x in range(width):
+                u[i - 1, x] = row[x]
