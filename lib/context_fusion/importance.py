@@ -80,7 +80,7 @@ def motion_mask(frame: Tensor, previous: Tensor, *, threshold: float, difference
     change = frame - previous
     if difference == "gradient":
         change = torch.maximum(*(component.abs() for component in gradient(change)))
-    return change.abs().amax(dim=0) > threshold / GREY_LEVELS
+    return change.abs_().amax(dim=0) > threshold / GREY_LEVELS
 
 
 def clean_mask(mask: Tensor) -> Tensor:

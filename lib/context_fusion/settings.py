@@ -67,7 +67,7 @@ class VideoSettings(_Reconstruction):
     susan_passes: int = 3  # "repeatedly applied", sec. 4; number is our choice, 0 for no denoising
     susan_sigma: float = 15.0  # sec. 4
     susan_threshold: float = 20.0  # t, sec. 4
-    gradient_source: Source = "denoised"  # frames whose gradients are mixed
+    gradient_source: Source = "denoised"  # frames whose gradients are mixed and whose colours are fitted
     fit_memory: float = 0.0  # weight of the previous frame's colour fit, 0..1; not in the paper
 
     def __post_init__(self) -> None:

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -35,18 +34,11 @@ def fuse_video(night: Tensor | Iterable[Tensor], day: Tensor, *, settings: Video
     )
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """A night frame that waits for the masks after it: the frame itself and the one whose gradients are mixed."""
-
-    raw: Tensor
-    source: Tensor
-
-
 class VideoFuser:
     """Algorithm 2 as a stream: `push` a frame, get the fusion of the frame `latency` pushes before, or None.
 
     Memory does not depend on the clip's length, and the results are those of `fuse_video`. Source: sec. 4.
+    Choice: the frame in the target W' F + (1 - W') D is the one whose gradients are mixed, by default the denoised one.
     """
 
     def __init__(self, day: Tensor, settings: VideoSettings = DEFAULT) -> None:
@@ -68,17 +60,15 @@ class VideoFuser:
 
     def stream(self, night: Iterable[Tensor]) -> Iterator[Fusion]:
         """Fusions of all frames of a clip, in order."""
-        for frame in night:
-            fusion = self.push(frame)
-            if fusion is not None:
-                yield fusion
+        yield from (fusion for fusion in map(self.push, night) if fusion is not None)
         yield from self.flush()
 
     def push(self, frame: Tensor) -> Fusion | None:
         """Takes the next night frame (3, H, W), 0..1, of the day picture's size."""
         check_image("night frame", frame)
         check_same_grid("night frame", frame, "day", self.day)
-        self._raw.append(frame)
+        if self.settings.gradient_source == "raw":
+            self._raw.append(frame)
         return self._denoise(frame, self._passes)
 
     def flush(self) -> Iterator[Fusion]:
@@ -99,7 +89,7 @@ class VideoFuser:
         self._passes = [SusanFilter(sigma=sigma, threshold=threshold) for _ in range(self.settings.susan_passes)]
         self._raw: deque[Tensor] = deque()
         self._previous: Tensor | None = None
-        self._waiting: deque[_Frame] = deque()
+        self._waiting: deque[Tensor] = deque()
         self._masks: deque[Tensor] = deque()
         self._first_mask = 0
         self._num_emitted = 0
@@ -115,8 +105,7 @@ class VideoFuser:
 
     def _add(self, denoised: Tensor) -> Fusion | None:
         """Motion mask of the next frame, and the fusion of the frame whose window it completes."""
-        raw = self._raw.popleft()
-        self._waiting.append(_Frame(raw, denoised if self.settings.gradient_source == "denoised" else raw))
+        self._waiting.append(self._raw.popleft() if self.settings.gradient_source == "raw" else denoised)
         previous, self._previous = self._previous, denoised
         if previous is None:
             return None
@@ -146,10 +135,10 @@ class VideoFuser:
         self._num_emitted += 1
         importance = torch.stack(window).sum(dim=0, dtype=self.day.dtype) / len(window)
         still = importance <= settings.zero_tolerance
-        larger = luma_gradient_energy(frame.source) >= self._day_energy
+        larger = luma_gradient_energy(frame) >= self._day_energy
         weight = torch.where(still, larger.to(importance.dtype), importance)
-        reconstruction = reconstruct(frame.source, self.day, weight, settings)
-        target = torch.lerp(self.day, frame.raw, importance)
+        reconstruction = reconstruct(frame, self.day, weight, settings)
+        target = torch.lerp(self.day, frame, importance)
         return Fusion(apply_colour(reconstruction, *self._fit(reconstruction, target)), importance, target)
 
     def _fit(self, reconstruction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
