@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from lib.context_fusion.comparison import score_entries
+from lib.context_fusion.comparison import DIGITS, score_entries
 from lib.context_fusion.evaluate import MEASURES, some_scores
 from lib.context_fusion.methods import Case, algorithm_1, algorithm_2, case_of_scene
 from lib.context_fusion.settings import ImageSettings, VideoSettings
@@ -139,7 +139,8 @@ def sweep_table(sweep: Sweep) -> Table:
         for label in sweep.axis.settings
     }
     better = {titles[name]: MEASURES[name].better for name in titles}
-    return interval_table(rows, digits={title: 2 for title in better}, better=better)
+    digits = {titles[name]: DIGITS[MEASURES[name].unit] for name in titles}
+    return interval_table(rows, digits=digits, better=better)
 
 
 def sweep_figure(sweep: Sweep, floor: Mapping[str, float]) -> ShownFigure:
@@ -179,7 +180,7 @@ def sweep_entries(sweep: Sweep, *, data: str) -> list[dict[str, Any]]:
 def floor_table(floors: Mapping[str, Mapping[str, float]]) -> Table:
     """The noise floor of each measure, one row an algorithm."""
     rows = [[name, *floor.values()] for name, floor in floors.items()]
-    return table(rows, ["noise floor", *(label_of(name) for name in ABLATION_MEASURES)], digits=3)
+    return table(rows, ["noise floor", *(label_of(name) for name in ABLATION_MEASURES)], digits=2)
 
 
 def mean_change(sweep: Sweep, label: str, measure: str) -> float:
