@@ -10,19 +10,20 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic
+from numpy.polynomial import Chebyshev, Polynomial
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
-# contraction only: re-association would undo the rounding trick of `_exp_row`
+# contraction only: re-association would undo the rounding trick of `_exp2`
 kernel: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
 summing_kernel: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
 
-LOG2_E = np.float32(math.log2(math.e))
+LOG2_E = math.log2(math.e)
 # adding 1.5 * 2^23 rounds a small float32 to an integer, which is then in the low bits of the sum
 ROUNDING = np.float32(1.5 * 2**23)
-# Taylor coefficients of 2^f on -1/2..1/2, degree 6: relative error below 2e-8
-EXP2 = tuple(np.float32(math.log(2) ** power / math.factorial(power)) for power in range(7))
+# 2^f on -1/2..1/2 by Chebyshev interpolation of degree 5: relative error below 2e-7
+EXP2 = tuple(Chebyshev.interpolate(np.exp2, 5, [-0.5, 0.5]).convert(kind=Polynomial).coef.astype(np.float32))
 
 
 def _power_of_two_in_llvm(typing_context: Any, rounded: Any) -> Any:
@@ -41,16 +42,14 @@ _power_of_two: Any = intrinsic(_power_of_two_in_llvm)
 
 
 @kernel
-def _exp_row(values: Array, offset: float) -> None:
-    """exp(-(value + offset)) of non-negative float32 values, in place; what is below 2^-126 becomes 2^-126."""
-    for x in range(len(values)):
-        power = max(-(values[x] + offset) * LOG2_E, np.float32(-126))
-        rounded = power + ROUNDING
-        rest = power - (rounded - ROUNDING)
-        series = EXP2[5] + rest * EXP2[6]
-        series = EXP2[3] + rest * (EXP2[4] + rest * series)
-        series = EXP2[0] + rest * (EXP2[1] + rest * (EXP2[2] + rest * series))
-        values[x] = series * _power_of_two(rounded)
+def _exp2(power: np.float32) -> np.float32:
+    """2^power of a float32 that is not positive; what is below 2^-126 becomes 2^-126."""
+    bounded = max(power, np.float32(-126))
+    rounded = bounded + ROUNDING
+    rest = bounded - (rounded - ROUNDING)
+    series = EXP2[3] + rest * (EXP2[4] + rest * EXP2[5])
+    series = EXP2[0] + rest * (EXP2[1] + rest * (EXP2[2] + rest * series))
+    return series * _power_of_two(rounded)
 
 
 @kernel
@@ -65,52 +64,76 @@ def exchange(
     spatial_rate: float,
     brightness_rate: float,
 ) -> None:
-    """SUSAN weights of all pixel pairs between two padded frames `lag` apart, added to the sums of both (float32)."""
-    num_channels, height, width = later.shape
-    buffer = np.empty(width, np.float32)
-    brightness = np.float32(brightness_rate)
+    """SUSAN weights of all pixel pairs between two padded frames `lag` apart, added to the sums of both (float32).
+
+    The sums of the border of one pixel, which only lends its values, are left alone.
+    """
+    _, height, width = later.shape
+    # the weights of dx = -1, 0, 1 at each pixel of a row of `later`; 0 where there is no pair
+    weights = np.zeros((3, width), np.float32)
     for y in range(height):
         for dy in range(0 if lag == 0 else -1, 2):
             if y + dy < 0 or y + dy >= height:
                 continue
-            for dx in range(1 if lag == 0 and dy == 0 else -1, 2):
-                length = width - abs(dx)
-                start, other = max(-dx, 0), max(dx, 0)
-                weight = buffer[:length]
-                for channel in range(num_channels):
-                    here = later[channel, y, start : start + length]
-                    there = earlier[channel, y + dy, other : other + length]
-                    if channel == 0:
-                        for x in range(length):
-                            weight[x] = (here[x] - there[x]) ** 2 * brightness
-                    else:
-                        for x in range(length):
-                            weight[x] += (here[x] - there[x]) ** 2 * brightness
-                _exp_row(weight, np.float32((dx**2 + dy**2 + lag**2) * spatial_rate))
-                _add_weighted(later, later_sum, later_weight, y, start, earlier, y + dy, other, weight)
-                _add_weighted(earlier, earlier_sum, earlier_weight, y + dy, other, later, y, start, weight)
+            for dx in range(-1, 2):
+                if lag == 0 and dy == 0 and dx < 1:
+                    weights[dx + 1] = 0  # the pixel itself, and a pair that its left neighbour has counted
+                else:
+                    power = np.float32(-LOG2_E * spatial_rate * (dx**2 + dy**2 + lag**2))
+                    _weigh(later, y, earlier, y + dy, dx, np.float32(-LOG2_E * brightness_rate), power, weights)
+            if 0 < y < height - 1:
+                _add_weighted(later_sum, later_weight, y, earlier, y + dy, weights, 1)
+            if 0 < y + dy < height - 1:
+                _add_weighted(earlier_sum, earlier_weight, y + dy, later, y, weights, -1)
+
+
+@kernel
+def _weigh(
+    later: Array, y: int, earlier: Array, other_y: int, dx: int, rate: float, power: float, weights: Array
+) -> None:
+    """weights[dx + 1, x] = 2^(rate |later(x, y) - earlier(x + dx, other_y)|^2 + power) where both pixels exist."""
+    num_channels, _, width = later.shape
+    # unsigned indices: without Python's wraparound the loops vectorise
+    start, other, length = np.uint64(max(-dx, 0)), np.uint64(max(dx, 0)), np.uint64(width - abs(dx))
+    if num_channels == 3:  # the common case without a detour through memory
+        for x in range(length):
+            red = later[0, y, start + x] - earlier[0, other_y, other + x]
+            green = later[1, y, start + x] - earlier[1, other_y, other + x]
+            blue = later[2, y, start + x] - earlier[2, other_y, other + x]
+            weights[dx + 1, start + x] = _exp2((red * red + green * green + blue * blue) * rate + power)
+        return
+    for x in range(length):
+        weights[dx + 1, start + x] = power
+    for channel in range(num_channels):
+        for x in range(length):
+            difference = later[channel, y, start + x] - earlier[channel, other_y, other + x]
+            weights[dx + 1, start + x] += difference * difference * rate
+    for x in range(length):
+        weights[dx + 1, start + x] = _exp2(weights[dx + 1, start + x])
 
 
 @kernel
 def _add_weighted(
-    target: Array,
-    sums: Array,
-    weights: Array,
-    y: int,
-    x: int,
-    source: Array,
-    source_y: int,
-    source_x: int,
-    weight: Array,
+    sums: Array, totals: Array, y: int, source: Array, source_y: int, weights: Array, direction: int
 ) -> None:
-    length = len(weight)
-    total = weights[y, x : x + length]
-    for k in range(length):
-        total[k] += weight[k]
-    for channel in range(len(target)):
-        accumulated, values = sums[channel, y, x : x + length], source[channel, source_y, source_x : source_x + length]
-        for k in range(length):
-            accumulated[k] += weight[k] * values[k]
+    """Adds three neighbours in a row of the source to each pixel inside row y.
+
+    The weights of the neighbours at x - 1, x, x + 1 are those of dx = -1, 0, 1 at x (direction 1), or those of
+    dx = 1, 0, -1 at the neighbour (direction -1).
+    """
+    num_channels, _, width = sums.shape
+    before, after = 1 - direction, 1 + direction
+    one, two, inner = np.uint64(1), np.uint64(2), np.uint64(max(width - 2, 0))
+    left, right = (one, one) if direction == 1 else (np.uint64(0), two)
+    for x in range(inner):
+        totals[y, one + x] += weights[before, left + x] + weights[1, one + x] + weights[after, right + x]
+    for channel in range(num_channels):
+        for x in range(inner):
+            sums[channel, y, one + x] += (
+                weights[before, left + x] * source[channel, source_y, x]
+                + weights[1, one + x] * source[channel, source_y, one + x]
+                + weights[after, right + x] * source[channel, source_y, two + x]
+            )
 
 
 @kernel
