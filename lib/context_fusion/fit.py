@@ -29,8 +29,16 @@ def fit_offset(reconstruction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return torch.ones_like(offset), offset
 
 
-def apply_colour(reconstruction: Tensor, c1: Tensor, c2: Tensor) -> Tensor:
-    """c1 I' + c2, clipped to 0..1."""
+def apply_colour(reconstruction: Tensor, c1: Tensor, c2: Tensor, *, overwrite: bool = False) -> Tensor:
+    """c1 I' + c2, clipped to 0..1; with `overwrite` the result may take the place of the reconstruction."""
+    if compiles(reconstruction):
+        from lib.context_fusion import kernels
+
+        planes = reconstruction.contiguous()
+        result = planes if overwrite else torch.empty_like(planes)
+        slopes, offsets = (number.reshape(-1).to(result.dtype).numpy() for number in (c1, c2))
+        kernels.apply_colour(_pixels(planes).numpy(), slopes, offsets, _pixels(result).numpy())
+        return result
     return torch.addcmul(c2[..., None, None], c1[..., None, None], reconstruction).clamp_(0, 1)
 
 
@@ -39,8 +47,7 @@ def _moments(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor, Ten
     if compiles(first):
         from lib.context_fusion import kernels
 
-        planes = first.contiguous().view(-1, first.shape[-2:].numel()).numpy()
-        targets = second.contiguous().view(-1, second.shape[-2:].numel()).numpy()
+        planes, targets = _pixels(first).numpy(), _pixels(second).numpy()
         moments = [kernels.moments(plane, target) for plane, target in zip(planes, targets, strict=True)]
         mean, second_mean, variance, covariance = torch.tensor(moments, dtype=torch.float64).T
         shape = first.shape[:-2]
@@ -50,3 +57,8 @@ def _moments(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor, Ten
     centred = first - mean[..., None, None]
     covariance = (centred * (second - second_mean[..., None, None])).mean(dim=(-2, -1))
     return mean, second_mean, centred.square().mean(dim=(-2, -1)), covariance
+
+
+def _pixels(planes: Tensor) -> Tensor:
+    """Planes (..., H, W) as rows (P, H W) without gaps."""
+    return planes.contiguous().view(-1, planes.shape[-2:].numel())

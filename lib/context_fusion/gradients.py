@@ -17,15 +17,21 @@ def luma(image: Tensor) -> Tensor:
 
 def luma_gradient_energy(image: Tensor) -> Tensor:
     """Squared length of the luma's forward gradient of an image (3, H, W), as (H, W), in squared units of the image."""
+    return luma_and_gradient_energy(image)[1]
+
+
+def luma_and_gradient_energy(image: Tensor) -> tuple[Tensor, Tensor]:
+    """`luma` and `luma_gradient_energy` of an image (3, H, W), each (H, W)."""
     if compiles(image):
         from lib.context_fusion import kernels
 
-        energy = torch.empty_like(image[0])
+        brightness, energy = torch.empty_like(image[0]), torch.empty_like(image[0])
         coefficients = torch.tensor(LUMA, dtype=image.dtype).numpy()
-        kernels.luma_gradient_energy(image.contiguous().numpy(), coefficients, energy.numpy())
-        return energy
-    gx, gy = gradient(luma(image))
-    return gx.square() + gy.square()
+        kernels.luma_and_gradient_energy(image.contiguous().numpy(), coefficients, brightness.numpy(), energy.numpy())
+        return brightness, energy
+    brightness = luma(image)
+    gx, gy = gradient(brightness)
+    return brightness, gx.square() + gy.square()
 
 
 def mix_gradients(night: Tensor, day: Tensor, importance: Tensor) -> tuple[Tensor, Tensor]:

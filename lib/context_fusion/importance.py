@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lib.context_fusion.gradients import compiles, luma, luma_gradient_energy
+from lib.context_fusion.gradients import compiles, luma_and_gradient_energy, luma_gradient_energy
 from lib.context_fusion.settings import Difference, ImageSettings
 from lib.errors import SpecError
 from lib.solvers.poisson import gradient
@@ -30,13 +30,15 @@ def importance_of(night: Tensor, day: Tensor, reference: Tensor | None, settings
 
 def larger_gradient(night: Tensor, day: Tensor) -> Tensor:
     """1 where the night's luma gradient is at least as long as the day's, else 0 (rule `max`), (H, W)."""
-    return (luma_gradient_energy(night) >= luma_gradient_energy(day)).to(night.dtype)
+    # in place: floats straight away, without the slow conversion from bool
+    return luma_gradient_energy(night).ge_(luma_gradient_energy(day))
 
 
 def strong_gradient_or_light(night: Tensor, settings: ImageSettings) -> Tensor:
     """1 where the night's luma gradient or luma exceeds its threshold, else 0 (rule `threshold`), (H, W)."""
-    strong = luma_gradient_energy(night) > (settings.gradient_threshold / GREY_LEVELS) ** 2
-    return (strong | (luma(night) > settings.intensity_threshold / GREY_LEVELS)).to(night.dtype)
+    brightness, energy = luma_and_gradient_energy(night)
+    strong = energy.gt_((settings.gradient_threshold / GREY_LEVELS) ** 2)
+    return torch.maximum(strong, brightness.gt_(settings.intensity_threshold / GREY_LEVELS))
 
 
 def change_from_reference(night: Tensor, reference: Tensor, settings: ImageSettings) -> Tensor:

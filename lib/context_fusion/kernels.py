@@ -137,77 +137,91 @@ def _add_weighted(
 
 
 @kernel
+def weighted_means(weighted_sum: Array, weight_sum: Array, lowest: float, result: Array) -> int:
+    """Quotients inside the border of one pixel, (C, H - 2, W - 2); gives back how many weights are below `lowest`."""
+    num_channels, height, width = result.shape
+    num_below = 0
+    for y in range(height):
+        for x in range(width):
+            num_below += weight_sum[y + 1, x + 1] < lowest
+        for channel in range(num_channels):
+            for x in range(width):
+                result[channel, y, x] = weighted_sum[channel, y + 1, x + 1] / weight_sum[y + 1, x + 1]
+    return num_below
+
+
+@kernel
 def mixed_divergence(night: Array, day: Array, importance: Array, result: Array) -> None:
     """Divergence of W grad N + (1 - W) grad D, both gradients by forward differences, in one pass over the pictures."""
     num_channels, height, width = night.shape
-    mixed_x = np.zeros(width, night.dtype)
+    # fluxes through the left side of each pixel and through its upper side; none comes in at the border
+    left, above = np.zeros(width + 1, night.dtype), np.zeros(width, night.dtype)
     for channel in range(num_channels):
-        above = np.zeros(width, night.dtype)
+        n, d = night[channel], day[channel]
+        above[:] = 0
         for y in range(height):
-            n, d, w, divergence = night[channel, y], day[channel, y], importance[y], result[channel, y]
-            n_next, d_next = n[1:], d[1:]
             for x in range(width - 1):
-                slope = d_next[x] - d[x]
-                mixed_x[x] = slope + w[x] * (n_next[x] - n[x] - slope)
+                slope = d[y, x + 1] - d[y, x]
+                left[x + 1] = slope + importance[y, x] * (n[y, x + 1] - n[y, x] - slope)
             for x in range(width):
-                divergence[x] = mixed_x[x] - above[x]
-            before = divergence[1:]
-            for x in range(width - 1):
-                before[x] -= mixed_x[x]
+                result[channel, y, x] = left[x + 1] - left[x] - above[x]
             if y + 1 < height:
-                n_below, d_below = night[channel, y + 1], day[channel, y + 1]
                 for x in range(width):
-                    slope = d_below[x] - d[x]
-                    mixed_y = slope + w[x] * (n_below[x] - n[x] - slope)
-                    divergence[x] += mixed_y
-                    above[x] = mixed_y
+                    slope = d[y + 1, x] - d[y, x]
+                    below = slope + importance[y, x] * (n[y + 1, x] - n[y, x] - slope)
+                    above[x] = below
+                    result[channel, y, x] += below
 
 
 @kernel
-def luma_gradient_energy(image: Array, coefficients: Array, result: Array) -> None:
-    """Squared length of the luma's forward gradient, zero differences at the last column and row, (H, W)."""
-    _, height, width = image.shape
-    current = np.empty(width, image.dtype)
-    following = np.empty(width, image.dtype)
-    _luma_row(image, coefficients, 0, current)
+def luma_and_gradient_energy(image: Array, coefficients: Array, luma: Array, energy: Array) -> None:
+    """Luma (H, W), and the squared length of its forward gradient with zero differences at the last column and row."""
+    height, width = luma.shape
     for y in range(height):
-        energy = result[y]
-        if y + 1 < height:
-            _luma_row(image, coefficients, y + 1, following)
-        else:
-            following[:] = current
         for x in range(width):
-            energy[x] = (following[x] - current[x]) ** 2
-        beside = current[1:]
+            luma[y, x] = (
+                coefficients[0] * image[0, y, x] + coefficients[1] * image[1, y, x] + coefficients[2] * image[2, y, x]
+            )
+    for y in range(height):
+        below = min(y + 1, height - 1)
         for x in range(width - 1):
-            energy[x] += (beside[x] - current[x]) ** 2
-        current, following = following, current
-
-
-@kernel
-def _luma_row(image: Array, coefficients: Array, y: int, result: Array) -> None:
-    red, green, blue = image[0, y], image[1, y], image[2, y]
-    for x in range(len(result)):
-        result[x] = coefficients[0] * red[x] + coefficients[1] * green[x] + coefficients[2] * blue[x]
+            right, down = luma[y, x + 1] - luma[y, x], luma[below, x] - luma[y, x]
+            energy[y, x] = right * right + down * down
+        energy[y, width - 1] = (luma[below, width - 1] - luma[y, width - 1]) ** 2
 
 
 @summing_kernel
 def moments(first: Array, second: Array) -> tuple[float, float, float, float]:
-    """Means of two rows of pixels, the variance of the first and their covariance, in float64."""
+    """Means of two rows of pixels, the variance of the first and their covariance.
+
+    Sums of a thousand pixels in the rows' precision are added up in float64.
+    """
+    zero, length, chunk = first.dtype.type(0), len(first), 1024
+    shift_first, shift_second = first[0], second[0]
     sum_first, sum_second, sum_square, sum_product = 0.0, 0.0, 0.0, 0.0
-    shift_first, shift_second = np.float64(first[0]), np.float64(second[0])
-    for x in range(len(first)):
-        a, b = first[x] - shift_first, second[x] - shift_second
-        sum_first += a
-        sum_second += b
-        sum_square += a * a
-        sum_product += a * b
-    count = len(first)
-    mean_first, mean_second = sum_first / count, sum_second / count
-    variance = sum_square / count - mean_first**2
-    return (
-        mean_first + shift_first,
-        mean_second + shift_second,
-        variance,
-        sum_product / count - mean_first * mean_second,
-    )
+    for start in range(0, length, chunk):
+        part_first = part_second = part_square = part_product = zero
+        some_first, some_second = first[start : start + chunk], second[start : start + chunk]
+        for x in range(len(some_first)):
+            a, b = some_first[x] - shift_first, some_second[x] - shift_second
+            part_first += a
+            part_second += b
+            part_square += a * a
+            part_product += a * b
+        sum_first += float(part_first)
+        sum_second += float(part_second)
+        sum_square += float(part_square)
+        sum_product += float(part_product)
+    mean_first, mean_second = sum_first / length, sum_second / length
+    variance, covariance = sum_square / length - mean_first**2, sum_product / length - mean_first * mean_second
+    return mean_first + shift_first, mean_second + shift_second, variance, covariance
+
+
+@kernel
+def apply_colour(planes: Array, slopes: Array, offsets: Array, result: Array) -> None:
+    """slope value + offset, clipped to 0..1, of planes (P, pixels)."""
+    zero, one = planes.dtype.type(0), planes.dtype.type(1)
+    for plane in range(len(planes)):
+        slope, offset = slopes[plane], offsets[plane]
+        for x in range(planes.shape[1]):
+            result[plane, x] = min(max(slope * planes[plane, x] + offset, zero), one)

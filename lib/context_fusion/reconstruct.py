@@ -27,7 +27,7 @@ def reconstruct(night: Tensor, day: Tensor, weight: Tensor, settings: ImageSetti
     """Picture (3, H, W) whose gradient is closest to W grad N + (1 - W) grad D; its constant is arbitrary."""
     planes, crop = pad_to_power_of_two([night, day, weight[None]], settings.padding)
     div = mixed_divergence(planes[0], planes[1], planes[2][0])
-    solution = solve_poisson(div, method=settings.solver, cycles=settings.multigrid_cycles)
+    solution = solve_poisson(div, method=settings.solver, cycles=settings.multigrid_cycles, overwrite=True)
     return solution[..., crop[0], crop[1]]
 
 

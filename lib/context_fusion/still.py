@@ -35,4 +35,4 @@ def fuse_image(
     reconstruction = reconstruct(night, day, importance, settings)
     target = torch.lerp(day, night, importance)
     c1, c2 = fit_colour(reconstruction, target) if settings.colour_fit else fit_offset(reconstruction, target)
-    return Fusion(apply_colour(reconstruction, c1, c2), importance, target)
+    return Fusion(apply_colour(reconstruction, c1, c2, overwrite=True), importance, target)

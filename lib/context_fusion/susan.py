@@ -125,7 +125,7 @@ class SusanFilter:
         """Adds to a frame and to the one `lag` before it what each pair of neighbouring pixels means to the other."""
         later, later_sum, later_weight = self._buffers(index)
         earlier, earlier_sum, earlier_weight = self._buffers(index - lag)
-        if later.device.type == "cpu" and later.dtype == torch.float32:
+        if _compiles(later):
             from lib.context_fusion import kernels
 
             kernels.exchange(
@@ -157,9 +157,18 @@ class SusanFilter:
     def _finish(self, index: int) -> Tensor:
         _, weighted_sum, weight_sum = self._buffers(index)
         weights = weight_sum[1:-1, 1:-1]
-        smoothed = weighted_sum[:, 1:-1, 1:-1] / weights
-        lonely = weights < MIN_WEIGHT_SUM
-        if lonely.any():
+        if _compiles(weight_sum):
+            from lib.context_fusion import kernels
+
+            smoothed = weighted_sum.new_empty(len(weighted_sum), *weights.shape)
+            some_are_lonely = kernels.weighted_means(
+                weighted_sum.numpy(), weight_sum.numpy(), MIN_WEIGHT_SUM, smoothed.numpy()
+            )
+        else:
+            smoothed = weighted_sum[:, 1:-1, 1:-1] / weights
+            some_are_lonely = (weights < MIN_WEIGHT_SUM).any()
+        if some_are_lonely:
+            lonely = weights < MIN_WEIGHT_SUM
             smoothed[:, lonely] = self._neighbour_median(index, lonely)
         return smoothed
 
@@ -176,6 +185,11 @@ class SusanFilter:
         ordered = torch.stack(neighbours).sort(dim=0).values
         middle = len(neighbours) // 2
         return (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def _compiles(frame: Tensor) -> bool:
+    """Whether the compiled kernels apply: float32 on the CPU."""
+    return frame.device.type == "cpu" and frame.dtype == torch.float32
 
 
 def _copy_with_border(frame: Tensor, padded: Tensor) -> None:

@@ -59,14 +59,15 @@ class Plan:
     upwards: NDArray[np.intp]
 
 
-def solve(divergence: Tensor) -> Tensor:
+def solve(divergence: Tensor, *, overwrite: bool = False) -> Tensor:
     """Zero-mean solution of the Neumann problem for planes (P, H, W) on the CPU, float32 or float64, contiguous.
 
     A right-hand side with a mean has no solution; its mean is taken off first (the least-squares solution).
+    With `overwrite` the solution takes the place of the right-hand side.
     """
     num_planes, height, width = divergence.shape
     plan = _plan(height, width, divergence.dtype)
-    solution = torch.empty_like(divergence)
+    solution = divergence if overwrite else torch.empty_like(divergence)
     batch = max(1, min(num_planes, BATCH // (len(plan.kept) * width)))
     for first in range(0, num_planes, batch):
         _solve_batch(divergence[first : first + batch], plan, solution[first : first + batch])
@@ -294,7 +295,8 @@ def _restore_rows(
     """Kept rows back in natural order, and the odd rows between them from T u[i] = b[i] - u[i-1] - u[i+1].
 
     -T = 4 - c with c = (shift left) + (shift right); 1 / (4 - c) = (4 + c)(14 + c2)(194 + c4)... / constant, where c2,
-    c4, ... shift by 2, 4, ...: after 4 (5) factors the remainder is below 2e-9 (1e-18). Rows continue by reflection.
+    c4, ... shift by 2, 4, ...: after 4 (6) factors the remainder is below 2e-9 (1e-18). Rows continue by reflection.
+    The solution may be the divergence itself: each of its rows is read for the last time before it is written.
     """
     num_planes, _, width = divergence.shape
     factors = np.empty(num_doublings, divergence.dtype)

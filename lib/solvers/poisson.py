@@ -41,13 +41,14 @@ def divergence(gx: Tensor, gy: Tensor) -> Tensor:
     return result
 
 
-def solve_poisson(div: Tensor, *, method: Method = "dct", cycles: int = 3) -> Tensor:
+def solve_poisson(div: Tensor, *, method: Method = "dct", cycles: int = 3, overwrite: bool = False) -> Tensor:
     """Zero-mean picture whose Laplacian is `div`, each plane apart, with a reflecting (Neumann) border.
 
     div: (..., H, W), float16 to float64, any size and device; a plane's mean, for which there is no solution, is
     taken off first. Returns the same shape and dtype; half precision is computed in float32.
     method: `dct` solves exactly (on the CPU by cyclic reduction and one cosine transform, elsewhere and under autograd
     by two cosine transforms); `multigrid` is the paper's full multigrid with `cycles` V(2,2) cycles on each level.
+    overwrite: the solution may take the place of `div`, which saves fresh memory.
     Raises ShapeError for other shapes or values that are not finite, SpecError for an unknown method.
     """
     check_planes("div", div)
@@ -65,7 +66,7 @@ def solve_poisson(div: Tensor, *, method: Method = "dct", cycles: int = 3) -> Te
     elif planes.device.type == "cpu" and not planes.requires_grad:
         from lib.solvers import facr
 
-        solution = facr.solve(planes.contiguous())
+        solution = facr.solve(planes.contiguous(), overwrite=overwrite)
     else:
         from lib.solvers import dct
 

@@ -47,6 +47,23 @@ def test_offset_and_clipping():
     assert apply_colour(torch.full((1, 2, 2), 9.0), torch.ones(1), torch.zeros(1)).max() == 1
 
 
+def test_applied_in_place_the_colours_are_the_same():
+    reconstruction = torch.linspace(-1, 2, 3 * 5 * 7).view(3, 5, 7)
+    c1, c2 = torch.tensor([1.0, 0.5, 2.0]), torch.tensor([0.0, 0.2, -0.1])
+    before = reconstruction.clone()
+    expected = torch.addcmul(c2[:, None, None], c1[:, None, None], reconstruction).clamp(0, 1)
+    torch.testing.assert_close(apply_colour(reconstruction, c1, c2), expected)
+    assert torch.equal(reconstruction, before)
+    torch.testing.assert_close(apply_colour(reconstruction, c1, c2, overwrite=True), expected)
+
+
+def test_moments_of_a_long_bright_plane_keep_their_digits():
+    first = 0.9 + 0.01 * torch.rand(1, 480, 640, generator=torch.Generator().manual_seed(0))
+    slope, offset = fit_colour(first, 0.5 * first + 0.1)
+    torch.testing.assert_close(slope, torch.tensor([0.5]), rtol=0, atol=1e-4)
+    torch.testing.assert_close(slope * 0.9 + offset, torch.tensor([0.55]), rtol=0, atol=1e-6)
+
+
 def test_bad_input_is_one_sentence():
     with pytest.raises(ShapeError, match="share a grid"):
         fit_colour(torch.zeros(3, 4, 4), torch.zeros(3, 4, 5))

@@ -195,6 +195,14 @@ def test_input_is_left_alone_and_strided_input_works():
     assert torch.equal(div, before)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (2, 7), (48, 64), (45, 131)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_solution_in_place_of_the_right_hand_side_is_the_same(size, dtype):
+    div = random_planes(3, *size, dtype=dtype)
+    expected = solve_poisson(div)
+    assert torch.equal(solve_poisson(div, overwrite=True), expected)
+
+
 @pytest.mark.parametrize(
     ("div", "words"),
     [
