@@ -13,12 +13,13 @@ RANGE_SLACK = 1e-3
 
 def check_planes(name: str, planes: Tensor, *, ndim: int | None = None) -> None:
     """Passes a float tensor (..., H, W) with at least one pixel and only finite numbers."""
-    _check_form(name, planes, ndim)
+    check_form(name, planes, ndim)
     if not math.isfinite(planes.sum().item()) and not torch.isfinite(planes).all():
         raise _not_finite(name)
 
 
-def _check_form(name: str, planes: Tensor, ndim: int | None) -> None:
+def check_form(name: str, planes: Tensor, ndim: int | None = None) -> None:
+    """Passes a float tensor (..., H, W) with at least one pixel, whatever its values."""
     if not isinstance(planes, Tensor):
         raise ShapeError(f"{name} must be a torch tensor: got {type(planes).__name__}; use torch.as_tensor first")
     if not planes.is_floating_point():
@@ -35,7 +36,7 @@ def _not_finite(name: str) -> ShapeError:
 
 def check_image(name: str, image: Tensor, *, ndim: int = 3) -> None:
     """Passes an RGB image (3, H, W) or, with ndim=4, a video (T, 3, H, W), finite and within 0..1."""
-    _check_form(name, image, ndim)
+    check_form(name, image, ndim)
     if image.shape[-3] != 3:
         raise ShapeError(
             f"{name} must be RGB with 3 channels: got {image.shape[-3]}; repeat a grey picture, drop an alpha channel"

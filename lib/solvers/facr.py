@@ -11,6 +11,7 @@ last row hold T + 1 instead of T. The four steps are
 Source: Hockney, J. ACM 12 (1965); Swarztrauber, SIAM Review 19 (1977); Makhoul, IEEE Trans. ASSP 28 (1980).
 """
 
+import math
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from lib.checks import check_planes
 
 Array = NDArray[np.floating]
 
@@ -63,7 +66,7 @@ def solve(divergence: Tensor, *, overwrite: bool = False) -> Tensor:
     """Zero-mean solution of the Neumann problem for planes (P, H, W) on the CPU, float32 or float64, contiguous.
 
     A right-hand side with a mean has no solution; its mean is taken off first (the least-squares solution).
-    With `overwrite` the solution takes the place of the right-hand side.
+    With `overwrite` the solution takes the place of the right-hand side. Raises ShapeError for NaN or infinity.
     """
     num_planes, height, width = divergence.shape
     plan = _plan(height, width, divergence.dtype)
@@ -76,29 +79,29 @@ def solve(divergence: Tensor, *, overwrite: bool = False) -> Tensor:
 
 def _solve_batch(divergence: Tensor, plan: Plan, solution: Tensor) -> None:
     num_planes, height, width = divergence.shape
-    reduced, spectrum = _workspace(num_planes, len(plan.kept), width, divergence.dtype)
-    source, scratch = divergence.numpy(), reduced.numpy()
-    row_sums = np.empty((num_planes, height))
-    _reduce_rows(source, plan.kept, scratch, row_sums)
-    torch.fft.rfft(reduced, out=spectrum)
-    parts = torch.view_as_real(spectrum).flatten(-2).numpy()
+    source, row_sums = divergence.numpy(), np.empty((num_planes, height))
+    reduced = _workspace(num_planes, len(plan.kept), width, divergence.dtype)
+    _reduce_rows(source, plan.kept, reduced.numpy(), row_sums)
+    if not math.isfinite(row_sums.sum()):
+        check_planes("div", divergence)
+    spectrum = torch.fft.rfft(reduced)  # with out=... torch would copy the result there, at twice the time
+    parts = spectrum.numpy().view(source.dtype)
     _solve_columns(
         parts, plan.cosine, plan.sine, plan.pivots, plan.low_pivots, plan.settled, plan.couplings, plan.upwards
     )
     _set_row_sums(row_sums, plan.kept, parts)
-    torch.fft.irfft(spectrum, n=width, out=reduced)
+    kept_rows = torch.fft.irfft(spectrum, n=width).numpy()
     num_doublings = 4 if divergence.dtype == torch.float32 else 6
-    _restore_rows(source, row_sums, scratch, plan.kept, num_doublings, solution.numpy())
+    _restore_rows(source, row_sums, kept_rows, plan.kept, num_doublings, solution.numpy())
 
 
-def _workspace(num_planes: int, num_kept: int, width: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Scratch memory, one set for each thread: fresh pages would cost as much time as the transform."""
-    shape = (num_planes, num_kept, width, dtype)
-    if getattr(_scratch, "shape", None) != shape:
-        reduced = torch.empty((num_planes, num_kept, width), dtype=dtype)
-        spectrum = torch.empty((num_planes, num_kept, width // 2 + 1), dtype=dtype.to_complex())
-        _scratch.shape, _scratch.arrays = shape, (reduced, spectrum)
-    return _scratch.arrays
+def _workspace(num_planes: int, num_kept: int, width: int, dtype: torch.dtype) -> Tensor:
+    """Scratch memory for the reduced rows, one set for each thread: fresh pages cost as much time as the reduction."""
+    shape = (num_planes, num_kept, width)
+    rows = getattr(_scratch, "rows", None)
+    if rows is None or rows.shape != shape or rows.dtype != dtype:
+        _scratch.rows = rows = torch.empty(shape, dtype=dtype)
+    return rows
 
 
 @lru_cache(maxsize=16)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lib.checks import check_planes
+from lib.checks import check_form, check_planes
 from lib.errors import ShapeError, SpecError
 
 Method = Literal["dct", "multigrid"]
@@ -51,7 +51,7 @@ def solve_poisson(div: Tensor, *, method: Method = "dct", cycles: int = 3, overw
     overwrite: the solution may take the place of `div`, which saves fresh memory.
     Raises ShapeError for other shapes or values that are not finite, SpecError for an unknown method.
     """
-    check_planes("div", div)
+    check_form("div", div)
     if method not in get_args(Method):
         raise SpecError(f"method must be one of {', '.join(get_args(Method))}: got {method!r}")
     if cycles < 1:
@@ -62,13 +62,16 @@ def solve_poisson(div: Tensor, *, method: Method = "dct", cycles: int = 3, overw
     if method == "multigrid":
         from lib.solvers import multigrid
 
+        check_planes("div", div)
         solution = multigrid.solve(planes, cycles=cycles)
     elif planes.device.type == "cpu" and not planes.requires_grad:
         from lib.solvers import facr
 
+        # sums up the rows in any case, and thereby checks the values on the way
         solution = facr.solve(planes.contiguous(), overwrite=overwrite)
     else:
         from lib.solvers import dct
 
+        check_planes("div", div)
         solution = dct.solve(planes)
     return solution.view_as(div).to(div.dtype)
