@@ -63,10 +63,13 @@ def exchange(
     lag: int,
     spatial_rate: float,
     brightness_rate: float,
+    into_later: bool,
+    into_earlier: bool,
 ) -> None:
     """SUSAN weights of all pixel pairs between two padded frames `lag` apart, added to the sums of both (float32).
 
-    The sums of the border of one pixel, which only lends its values, are left alone.
+    The sums of the border of one pixel, which only lends its values, are left alone; so are those of a frame that is
+    itself only lent (a mirrored one).
     """
     _, height, width = later.shape
     # the weights of dx = -1, 0, 1 at each pixel of a row of `later`; 0 where there is no pair
@@ -81,9 +84,9 @@ def exchange(
                 else:
                     power = np.float32(-LOG2_E * spatial_rate * (dx**2 + dy**2 + lag**2))
                     _weigh(later, y, earlier, y + dy, dx, np.float32(-LOG2_E * brightness_rate), power, weights)
-            if 0 < y < height - 1:
+            if into_later and 0 < y < height - 1:
                 _add_weighted(later_sum, later_weight, y, earlier, y + dy, weights, 1)
-            if 0 < y + dy < height - 1:
+            if into_earlier and 0 < y + dy < height - 1:
                 _add_weighted(earlier_sum, earlier_weight, y + dy, later, y, weights, -1)
 
 
@@ -134,6 +137,18 @@ def _add_weighted(
                 + weights[1, one + x] * source[channel, source_y, one + x]
                 + weights[after, right + x] * source[channel, source_y, two + x]
             )
+
+
+@kernel
+def copy_with_border(frame: Array, padded: Array) -> None:
+    """Copies (C, H, W) into the middle of (C, H + 2, W + 2) and repeats the outermost pixels around it."""
+    num_channels, height, width = frame.shape
+    for channel in range(num_channels):
+        for y in range(height + 2):
+            inside = min(max(y - 1, 0), height - 1)
+            for x in range(width):
+                padded[channel, y, x + 1] = frame[channel, inside, x]
+            padded[channel, y, 0], padded[channel, y, width + 1] = frame[channel, inside, 0], frame[channel, inside, -1]
 
 
 @kernel

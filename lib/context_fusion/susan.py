@@ -29,6 +29,8 @@ def susan_smooth(video: Tensor, *, sigma: float = 15.0, threshold: float = 20.0,
     Raises ShapeError for another shape or values that are not finite, SpecError for a sigma or threshold <= 0.
     """
     check_planes("video", video, ndim=4)
+    if passes < 0:
+        raise SpecError(f"passes must be at least 0: got {passes}")
     return torch.stack(list(smooth_stream(video, sigma=sigma, threshold=threshold, passes=passes)))
 
 
@@ -138,6 +140,8 @@ class SusanFilter:
                 lag,
                 self.spatial_rate,
                 self.brightness_rate,
+                not self._is_mirror(index),
+                not self._is_mirror(index - lag),
             )
             return
         for dy, dx in neighbour_offsets(lag):
@@ -194,6 +198,11 @@ def _compiles(frame: Tensor) -> bool:
 
 def _copy_with_border(frame: Tensor, padded: Tensor) -> None:
     """Copies (C, H, W) into the middle of (C, H + 2, W + 2) and repeats the outermost pixels around it."""
+    if _compiles(frame):
+        from lib.context_fusion import kernels
+
+        kernels.copy_with_border(frame.contiguous().numpy(), padded.numpy())
+        return
     padded[:, 1:-1, 1:-1] = frame
     padded[:, 0, 1:-1], padded[:, -1, 1:-1] = frame[:, 0], frame[:, -1]
     padded[:, :, 0], padded[:, :, -1] = padded[:, :, 1], padded[:, :, -2]
