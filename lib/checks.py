@@ -49,9 +49,14 @@ def check_image(name: str, image: Tensor, *, ndim: int = 3) -> None:
 
 
 def check_same_grid(first_name: str, first: Tensor, second_name: str, second: Tensor) -> None:
-    """Passes two tensors whose last two axes agree."""
+    """Passes two tensors whose last two axes, dtype and device agree."""
     if first.shape[-2:] != second.shape[-2:]:
         raise ShapeError(
             f"{first_name} and {second_name} must share a grid: "
             f"got {tuple(first.shape)} and {tuple(second.shape)}; resize one of them first"
+        )
+    if first.dtype != second.dtype or first.device != second.device:
+        raise ShapeError(
+            f"{first_name} and {second_name} must share dtype and device: "
+            f"got {first.dtype} on {first.device} and {second.dtype} on {second.device}; convert one with .to(...)"
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from lib import __version__
 from lib.bench.catalogue import DEFAULT_PROFILE, find_notebook, list_notebooks, notebooks_root, values_from_text
 from lib.bench.schema import nearest, read_schema
 from lib.errors import LabError, SpecError
@@ -44,6 +45,16 @@ class PapersWithApply(typer.core.TyperGroup):
 app.add_typer(
     typer.Typer(cls=PapersWithApply, no_args_is_help=True), name="apply", help="Apply a paper's method to footage."
 )
+
+
+@app.callback()
+def nocturne(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and leave.", is_eager=True)] = False,
+) -> None:
+    """Reproduce vision papers about seeing in the dark: run their notebooks, compare, report."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
 
 
 @app.command("list")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lib
 from lib.bench import provenance
 from lib.bench.catalogue import Notebook
 from lib.bench.record import RECORD_FILE, Record, records
@@ -56,8 +57,14 @@ class Plan:
 
 
 def make_plan(notebook: Notebook, *, profile: str, parameters: Mapping[str, Any]) -> Plan:
-    """The checked plan of a run; SpecError for anything that the notebook's schema or profiles do not admit."""
+    """The checked plan of a run.
+
+    Raises SpecError for anything that the notebook's schema or profiles do not admit, Unavailable for a device that is
+    not on this machine.
+    """
     values = notebook.resolve(profile, parameters)
+    if values["device"] not in ("auto", "cpu"):
+        lib.device(values["device"])  # a GPU that is not here is said before a kernel starts; this imports torch
     schema = read_schema(notebook.path)
     files = {name: values[name] for name in schema if schema[name].is_path and values[name]}
     key_parts = {

@@ -23,6 +23,8 @@ Item = TypeVar("Item")
 Key = TypeVar("Key")
 Format = Literal["text", "markdown", "latex", "csv", "html"]
 ABSENT = "\N{EN DASH}"
+# rounding noise of float64 sums: shown as 0 beside measures of the order of 1
+NOTHING = 1e-12
 ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
 RELATION_SIGNS = {"equal": "", "about": "≈ ", "above": "> ", "below": "< ", "at most": "≤ "}
 CSV_COLUMNS = (
@@ -162,6 +164,8 @@ def _digits(value: float, decimals: int | None) -> str:
     """The value with the decimals of the published number, but with no less than two significant digits."""
     if decimals is not None and (value == 0 or abs(value) >= 10.0 ** (1 - decimals)):
         return f"{value:.{decimals}f}"
+    if abs(value) < NOTHING:
+        return "0"
     return f"{value:.2g}" if decimals is not None else f"{value:.4g}"
 
 

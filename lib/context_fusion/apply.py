@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from torch import Tensor
 
 import lib
 from lib.context_fusion import ImageSettings, VideoFuser, VideoSettings, fuse_image, median_background, register_day
-from lib.context_fusion.settings import Padding, Rule
+from lib.context_fusion.settings import Padding
 from lib.data.images import READ_SUFFIXES, read_image, write_image
 from lib.data.video import VideoReader, VideoWriter, open_video
 from lib.errors import ShapeError, SpecError
@@ -34,10 +34,10 @@ def apply(
     out: Annotated[Path, typer.Argument(help="Result: .mp4, .webm, a new folder, or a picture for a picture.")],
     day: Annotated[Path, typer.Option(help="Day picture of the same view, or a day video (its median is taken).")],
     reference: Annotated[Path | None, typer.Option(help="Picture: the empty night view, for --rule reference.")] = None,
-    rule: Annotated[str, typer.Option(help="Picture: max | threshold | reference.")] = "threshold",
-    half_window: Annotated[int, typer.Option(help="Video: c, masks are averaged over 2 c + 1 frames.")] = 5,
-    difference: Annotated[float, typer.Option(help="Video: motion threshold, grey levels.")] = 20.0,
-    passes: Annotated[int, typer.Option(help="Video: passes of the SUSAN denoising, 0 for none.")] = 3,
+    rule: Annotated[str | None, typer.Option(help="Picture: max | threshold (default) | reference.")] = None,
+    half_window: Annotated[int | None, typer.Option(help="Video: c, masks of 2 c + 1 frames are averaged; 5.")] = None,
+    difference: Annotated[float | None, typer.Option(help="Video: motion threshold, grey levels; 20.")] = None,
+    passes: Annotated[int | None, typer.Option(help="Video: passes of the SUSAN denoising; 3, 0 for none.")] = None,
     padding: Annotated[str, typer.Option(help="none | black | replicate.")] = "none",
     register: Annotated[bool, typer.Option(help="Shift the day picture onto the (first) night picture.")] = False,
     resize: Annotated[bool, typer.Option(help="Bring a day picture of another size to the night's size.")] = False,
@@ -45,19 +45,28 @@ def apply(
 ) -> None:
     """Fuse a night picture or video with a day picture of the same fixed camera."""
     chosen = lib.device(device)
+    if out.resolve() in {path.resolve() for path in (night, day, reference) if path is not None}:
+        raise SpecError(f"the result would replace an input: give another name than {out}")
+    of_picture = {"rule": rule}
+    of_video = {"half_window": half_window, "difference_threshold": difference, "susan_passes": passes}
     if night.suffix.lower() in READ_SUFFIXES and not night.is_dir():
-        image_settings = ImageSettings(rule=cast(Rule, rule), padding=cast(Padding, padding), register=register)
+        _refuse(of_video, "a night picture", "--half-window, --difference and --passes serve a night video")
+        image_settings = ImageSettings(padding=cast(Padding, padding), register=register, **_given(of_picture))
         _apply_to_picture(night, out, day, reference, image_settings, resize=resize, device=chosen)
         return
-    video_settings = VideoSettings(
-        half_window=half_window,
-        difference_threshold=difference,
-        susan_passes=passes,
-        padding=cast(Padding, padding),
-    )
-    if reference is not None:
-        raise SpecError("--reference serves a night picture: a video finds its movers itself")
+    _refuse({**of_picture, "reference": reference}, "a night video", "--rule and --reference serve a night picture")
+    video_settings = VideoSettings(padding=cast(Padding, padding), **_given(of_video))
     _apply_to_video(night, out, day, video_settings, register=register, resize=resize, device=chosen)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were passed; the others keep the default of the settings."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _refuse(options: dict[str, Any], what: str, advice: str) -> None:
+    if _given(options):
+        raise SpecError(f"{advice}: leave them out for {what}")
 
 
 def _apply_to_picture(

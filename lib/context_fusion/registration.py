@@ -6,7 +6,6 @@ phase correlation gives a start and the enhanced correlation coefficient (Evange
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -44,6 +43,8 @@ def register_day(day: Tensor, night: Tensor) -> Registration:
     day, night: (3, H, W), 0..1, at least 16 pixels a side.
     Raises ShapeError for other shapes, LabError when no shift can be found (a blank or entirely different picture).
     """
+    import cv2
+
     check_image("day", day)
     check_image("night", night)
     check_same_grid("day", day, "night", night)
@@ -67,6 +68,8 @@ def register_day(day: Tensor, night: Tensor) -> Registration:
 
 def _refine(day_edges: NDArray[np.float32], night_edges: NDArray[np.float32]) -> tuple[float, float, float]:
     """Remaining shift (dx, dy) in pixels and the correlation that it reaches."""
+    import cv2
+
     everywhere = np.full(day_edges.shape, 255, np.uint8)
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-6)
     start = np.eye(2, 3, dtype=np.float32)
@@ -96,6 +99,8 @@ def translate(image: Tensor, dx: float, dy: float) -> Tensor:
 
 
 def _edge_map(image: Tensor) -> NDArray[np.float32]:
+    import cv2
+
     logarithm = torch.log(luma(image) + LOG_FLOOR).float().cpu().numpy()
     gx, gy = cv2.Sobel(logarithm, cv2.CV_32F, 1, 0), cv2.Sobel(logarithm, cv2.CV_32F, 0, 1)
     return np.minimum(np.hypot(gx, gy) / 4, EDGE_CEILING)

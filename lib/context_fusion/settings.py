@@ -1,5 +1,6 @@
 """Constants of the paper, each once, with its section. Thresholds are in grey levels of 255, images within 0..1."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
@@ -75,9 +76,9 @@ class VideoSettings(_Reconstruction):
         _one_of("difference", self.difference, get_args(Difference))
         _one_of("gradient_source", self.gradient_source, get_args(Source))
         _at_least(self, half_window=0, difference_threshold=0, zero_tolerance=0, susan_passes=0, fit_memory=0)
-        if not (self.susan_sigma > 0 and self.susan_threshold > 0):
+        if not (0 < self.susan_sigma < math.inf and 0 < self.susan_threshold < math.inf):
             raise SpecError(
-                f"susan_sigma and susan_threshold must be above 0: got {self.susan_sigma} and {self.susan_threshold}"
+                f"susan_sigma, susan_threshold must be above 0 and finite: got {self.susan_sigma}, {self.susan_threshold}"
             )
         if not self.fit_memory < 1:
             raise SpecError(f"fit_memory must be below 1: got {self.fit_memory}")
@@ -96,5 +97,7 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
 def _at_least(settings: object, **lowest: float) -> None:
     for name, low in lowest.items():
         value = getattr(settings, name)
-        if not value >= low:
-            raise SpecError(f"{name} must be at least {low}: got {value!r}")
+        if isinstance(getattr(type(settings), name), int) and not isinstance(value, int):
+            raise SpecError(f"{name} must be a whole number: got {value!r}")
+        if not low <= value < math.inf:
+            raise SpecError(f"{name} must be at least {low} and finite: got {value!r}")

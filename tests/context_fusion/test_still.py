@@ -155,6 +155,7 @@ def test_every_device_agrees(device):
     ("night", "words"),
     [
         (torch.zeros(3, 8, 9), "share a grid"),
+        (torch.zeros(3, 8, 8, dtype=torch.float64), "dtype and device"),
         (torch.zeros(1, 8, 8), "RGB with 3 channels: got 1"),
         (torch.zeros(4, 8, 8), "RGB with 3 channels: got 4"),
         (torch.zeros(8, 8), "3 axes"),

@@ -94,6 +94,8 @@ def test_bad_input_is_one_sentence():
         susan_smooth(torch.full((2, 1, 4, 4), float("nan")))
     with pytest.raises(SpecError, match="above 0"):
         susan_smooth(torch.zeros(2, 1, 4, 4), threshold=0)
+    with pytest.raises(SpecError, match="passes"):
+        susan_smooth(torch.zeros(2, 1, 4, 4), passes=-1)
     susan = SusanFilter(sigma=15, threshold=20)
     susan.push(torch.zeros(1, 4, 4))
     with pytest.raises(ShapeError, match="every frame"):

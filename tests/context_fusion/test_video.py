@@ -151,6 +151,21 @@ def test_bad_input_is_one_sentence():
         VideoFuser(day[:1])
     with pytest.raises(ShapeError, match="at least one frame"):
         fuse_video([], day)
-    for wrong in ({"half_window": -1}, {"susan_sigma": 0}, {"fit_memory": 1.0}, {"difference": "colour"}):
+    with pytest.raises(ShapeError, match="dtype and device"):
+        fuser.push(clip[0].double())
+    with pytest.raises(ShapeError, match="finite"):
+        median_background([clip[0], clip[1] * float("nan")])
+    with pytest.raises(ShapeError, match="share a grid"):
+        median_background([clip[0], clip[1][:, :-1]])
+    with pytest.raises(SpecError, match="at least 1"):
+        median_background(clip, max_frames=0)
+    for wrong in (
+        {"half_window": 2.5},
+        {"difference_threshold": float("inf")},
+        {"half_window": -1},
+        {"susan_sigma": 0},
+        {"fit_memory": 1.0},
+        {"difference": "colour"},
+    ):
         with pytest.raises(SpecError):
             VideoSettings(**wrong)
