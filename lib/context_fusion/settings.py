@@ -76,10 +76,9 @@ class VideoSettings(_Reconstruction):
         _one_of("difference", self.difference, get_args(Difference))
         _one_of("gradient_source", self.gradient_source, get_args(Source))
         _at_least(self, half_window=0, difference_threshold=0, zero_tolerance=0, susan_passes=0, fit_memory=0)
-        if not (0 < self.susan_sigma < math.inf and 0 < self.susan_threshold < math.inf):
-            raise SpecError(
-                f"susan_sigma, susan_threshold must be above 0 and finite: got {self.susan_sigma}, {self.susan_threshold}"
-            )
+        for name in ("susan_sigma", "susan_threshold"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise SpecError(f"{name} must be above 0 and finite: got {getattr(self, name)!r}")
         if not self.fit_memory < 1:
             raise SpecError(f"fit_memory must be below 1: got {self.fit_memory}")
 
