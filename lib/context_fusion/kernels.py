@@ -106,8 +106,9 @@ def _weigh(
             weights[dx + 1, start + x] = _exp2((red * red + green * green + blue * blue) * rate + power)
         return
     for x in range(length):
-        weights[dx + 1, start + x] = power
-    for channel in range(num_channels):
+        difference = later[0, y, start + x] - earlier[0, other_y, other + x]
+        weights[dx + 1, start + x] = difference * difference * rate + power
+    for channel in range(1, num_channels):
         for x in range(length):
             difference = later[channel, y, start + x] - earlier[channel, other_y, other + x]
             weights[dx + 1, start + x] += difference * difference * rate
