@@ -71,36 +71,37 @@ def solve(divergence: Tensor, *, overwrite: bool = False) -> Tensor:
     num_planes, height, width = divergence.shape
     plan = _plan(height, width, divergence.dtype)
     solution = divergence if overwrite else torch.empty_like(divergence)
+    # arrays from here on: a slice of a tensor takes as long as a row of the solve
+    source, result = divergence.numpy(), solution.numpy()
     batch = max(1, min(num_planes, BATCH // (len(plan.kept) * width)))
     for first in range(0, num_planes, batch):
-        _solve_batch(divergence[first : first + batch], plan, solution[first : first + batch])
+        _solve_batch(source[first : first + batch], plan, result[first : first + batch])
     return solution
 
 
-def _solve_batch(divergence: Tensor, plan: Plan, solution: Tensor) -> None:
+def _solve_batch(divergence: Array, plan: Plan, solution: Array) -> None:
     num_planes, height, width = divergence.shape
-    source, row_sums = divergence.numpy(), np.empty((num_planes, height))
-    reduced = _workspace(num_planes, len(plan.kept), width, divergence.dtype)
-    _reduce_rows(source, plan.kept, reduced.numpy(), row_sums)
-    if not math.isfinite(row_sums.sum()):
-        check_planes("div", divergence)
-    spectrum = torch.fft.rfft(reduced)  # with out=... torch would copy the result there, at twice the time
-    parts = spectrum.numpy().view(source.dtype)
+    row_sums = np.empty((num_planes, height))
+    reduced = _workspace((num_planes, len(plan.kept), width), divergence.dtype)
+    total = _reduce_rows(divergence, plan.kept, reduced, row_sums)
+    if not math.isfinite(total):
+        check_planes("div", torch.from_numpy(divergence))
+    spectrum = torch.fft.rfft(torch.from_numpy(reduced))  # with out=... torch would copy the result, at twice the time
+    parts = spectrum.numpy().view(divergence.dtype)
     _solve_columns(
         parts, plan.cosine, plan.sine, plan.pivots, plan.low_pivots, plan.settled, plan.couplings, plan.upwards
     )
     _set_row_sums(row_sums, plan.kept, parts)
     kept_rows = torch.fft.irfft(spectrum, n=width).numpy()
-    num_doublings = 4 if divergence.dtype == torch.float32 else 6
-    _restore_rows(source, row_sums, kept_rows, plan.kept, num_doublings, solution.numpy())
+    num_doublings = 4 if divergence.dtype == np.float32 else 6
+    _restore_rows(divergence, row_sums, kept_rows, plan.kept, num_doublings, solution)
 
 
-def _workspace(num_planes: int, num_kept: int, width: int, dtype: torch.dtype) -> Tensor:
+def _workspace(shape: tuple[int, int, int], dtype: "np.dtype[Any]") -> Array:
     """Scratch memory for the reduced rows, one set for each thread: fresh pages cost as much time as the reduction."""
-    shape = (num_planes, num_kept, width)
     rows = getattr(_scratch, "rows", None)
     if rows is None or rows.shape != shape or rows.dtype != dtype:
-        _scratch.rows = rows = torch.empty(shape, dtype=dtype)
+        _scratch.rows = rows = np.empty(shape, dtype)
     return rows
 
 
@@ -158,10 +159,10 @@ def _settled_rows(pivots: Array) -> NDArray[np.intp]:
 
 
 @kernel
-def _reduce_rows(divergence: Array, kept: NDArray[np.intp], reduced: Array, row_sums: Array) -> None:
+def _reduce_rows(divergence: Array, kept: NDArray[np.intp], reduced: Array, row_sums: Array) -> float:
     """Right-hand side of the kept rows, -T b[i] + (eliminated neighbours), in Makhoul's order.
 
-    Makhoul's order is the even columns, then the odd ones reversed. The sum of every row is noted on the way.
+    Makhoul's order is the even columns, then the odd ones reversed. Notes the sum of every row, gives back the total.
     """
     num_planes, height, width = divergence.shape
     row = np.empty(width, divergence.dtype)
@@ -193,6 +194,7 @@ def _reduce_rows(divergence: Array, kept: NDArray[np.intp], reduced: Array, row_
                 reduced[plane, r, x] = row[TWO * x]
             for x in range(np.uint64(width // 2)):
                 reduced[plane, r, last - x] = row[TWO * x + ONE]
+    return row_sums.sum()
 
 
 @kernel
