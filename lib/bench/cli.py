@@ -1,4 +1,4 @@
-"""The command `nocturne`: list, run, table, report, doctor, and what the papers offer for footage and speed."""
+"""The command `nocturne`: list, run, table, report, doctor, weights, and the papers' commands for footage and speed."""
 
 import importlib
 import signal
@@ -16,6 +16,7 @@ from lib.errors import LabError, SpecError
 
 if TYPE_CHECKING:
     from lib.bench.tables import Format
+    from lib.data.weights import WeightsFile
 
 LIB = Path(__file__).resolve().parent.parent
 
@@ -160,6 +161,24 @@ def speed(
     run_races(races, rounds=rounds)
 
 
+@app.command()
+def weights(
+    name: Annotated[str, typer.Argument(help="Weights such as raft; none lists all.", show_default=False)] = "",
+    download: Annotated[bool, typer.Option("--download", help="Fetch them, unless they are there.")] = False,
+) -> None:
+    """Show network weights: where they are, licence and checksum; fetch them when asked."""
+    from lib.data.weights import list_weights, weights_file, weights_info
+
+    if name:
+        found = _download(name) if download else weights_file(name)
+        rows = [("file", str(found.path)), ("sha256", found.sha256), ("licence", found.licence)]
+        _print_columns([*rows, ("about", weights_info(name).about), ("source", found.source)])
+        return
+    if download:
+        raise SpecError("--download takes the name of the weights to fetch; `nocturne weights` lists them")
+    _print_columns([(it.name, "here" if it.is_here else "missing", it.about, it.licence) for it in list_weights()])
+
+
 def papers_with(module: str) -> list[str]:
     """Papers that have notebooks and a module of that name, such as `apply` or `speed`."""
     found = (file.parent.name for file in sorted(LIB.glob(f"*/{module}.py")))
@@ -181,6 +200,20 @@ def _paper_module(paper: str, module: str) -> Any:
     if paper not in papers_with(module):
         raise SpecError(f"no paper {paper!r} has this command{nearest(paper, papers_with(module))}")
     return importlib.import_module(f"lib.{paper}.{module}")
+
+
+def _download(name: str) -> "WeightsFile":
+    from tqdm import tqdm
+
+    from lib.data.weights import download_weights
+
+    with tqdm(unit="B", unit_scale=True, desc=name, disable=None, leave=False) as bar:
+
+        def show(num_bytes: int, total: int) -> None:
+            bar.total = total or None
+            bar.update(num_bytes)
+
+        return download_weights(name, on_bytes=show)
 
 
 def _pairs(texts: Iterable[str]) -> dict[str, str]:
