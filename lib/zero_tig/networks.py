@@ -1,0 +1,68 @@
+"""The three networks: LD-Net removes noise, IE-Net estimates illumination, RD-Net cleans reflectance and illumination.
+
+Layer tables of sec. III-A and of the published code: every convolution has a bias, stride 1 and zero padding to the
+same size. Key names are those of the published Zero-IG and Zero-TIG checkpoints.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lib.zero_tig.convolution import Conv3x3
+
+LEAK = 0.2
+DENOISER_CHANNELS = 48
+ILLUMINATION_CHANNELS = 64
+NUM_BLOCKS = 3
+INITIAL_STD = 0.02
+
+
+class NoiseNet(nn.Module):
+    """LD-Net (3 channels in and out) and RD-Net (6 or 12 in, 6 out): three layers that estimate what to subtract.
+
+    forward: (B, in, H, W) to (B, out, H, W), unbounded.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv1 = Conv3x3(in_channels, DENOISER_CHANNELS)
+        self.conv2 = Conv3x3(DENOISER_CHANNELS, DENOISER_CHANNELS)
+        self.conv3 = nn.Conv2d(DENOISER_CHANNELS, out_channels, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        features = F.leaky_relu(self.conv1(image), LEAK)
+        features = F.leaky_relu(self.conv2(features), LEAK)
+        estimate: Tensor = self.conv3(features)
+        return estimate
+
+
+class IlluminationNet(nn.Module):
+    """IE-Net: one residual block, applied three times, between an input and an output layer.
+
+    The block's convolution and its batch norm are one module: its running statistics move three times a pass.
+    forward: (B, in, H, W), in = 3 or 9, to illumination (B, 3, H, W) within 0..1.
+    """
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.in_conv = nn.Sequential(Conv3x3(in_channels, ILLUMINATION_CHANNELS), nn.ReLU())
+        # the bias stays although a norm follows: the published weights have it
+        self.conv = nn.Sequential(
+            Conv3x3(ILLUMINATION_CHANNELS, ILLUMINATION_CHANNELS), nn.BatchNorm2d(ILLUMINATION_CHANNELS), nn.ReLU()
+        )
+        self.out_conv = nn.Sequential(Conv3x3(ILLUMINATION_CHANNELS, 3), nn.Sigmoid())
+        self.apply(_initialise)
+
+    def forward(self, image: Tensor) -> Tensor:
+        features: Tensor = self.in_conv(image)
+        for _ in range(NUM_BLOCKS):
+            features = features + self.conv(features)
+        illumination: Tensor = self.out_conv(features)
+        return illumination
+
+
+def _initialise(layer: nn.Module) -> None:
+    if isinstance(layer, nn.Conv2d):
+        nn.init.normal_(layer.weight, 0.0, INITIAL_STD)
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    elif isinstance(layer, nn.BatchNorm2d):
+        nn.init.normal_(layer.weight, 1.0, INITIAL_STD)
