@@ -4,6 +4,7 @@ Forms: images (B, 3, H, W), RGB, 0..1; flow (B, 2, H, W), pixels, x then y. `flo
 a's pixel is in b.
 """
 
+from lib.flow.estimator import FlowEstimator, estimate_downscaled, load_flow
 from lib.flow.warp import resize_flow, warp
 
-__all__ = ["resize_flow", "warp"]
+__all__ = ["FlowEstimator", "estimate_downscaled", "load_flow", "resize_flow", "warp"]

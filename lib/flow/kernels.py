@@ -50,7 +50,7 @@ def _locate(
     num_bad = 0
     for i in range(np.uint64(length)):  # unsigned: without Python's wraparound the loop vectorises
         across, down = flow[0, y, np.uint64(start) + i], flow[1, y, np.uint64(start) + i]
-        num_bad += not (across - across + (down - down) == zero)
+        num_bad += across - across + (down - down) != zero
         # split before adding the pixel's position, which would round small displacements
         whole_across, whole_down = np.floor(across), np.floor(down)
         column, line = whole_across + np.float32(start + np.int32(i)), whole_down + np.float32(y)

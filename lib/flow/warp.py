@@ -23,7 +23,7 @@ def warp(image: Tensor, flow: Tensor, *, padding: Padding = "border") -> Tensor:
     Differentiable in both arguments; without gradients, float32 on the CPU takes a compiled path.
     Source: Zero-TIG sec. III-B; Choice: positions are pixel centres and no corner convention enters, since the
     published code moves a picture by about a pixel even at zero flow.
-    Raises ShapeError when the grids, batches or devices differ or the flow is not finite, SpecError for another padding.
+    Raises ShapeError when grids, batches or devices differ or the flow is not finite, SpecError for another padding.
     """
     _check(image, flow, padding)
     needs_gradient = torch.is_grad_enabled() and (image.requires_grad or flow.requires_grad)
