@@ -1,23 +1,22 @@
 """What each choice of the method is worth: one setting at a time, on the same nights, against the default."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from lib.context_fusion.comparison import DIGITS, score_entries
+from lib.context_fusion.comparison import DIGITS
 from lib.context_fusion.evaluate import MEASURES, some_scores
 from lib.context_fusion.methods import Case, algorithm_1, algorithm_2, case_of_scene
 from lib.context_fusion.settings import ImageSettings, VideoSettings
 from lib.data.origin import Origin
 from lib.data.simulate import NightScene
 from lib.data.simulate.sensor import expose, to_linear
-from lib.show.ablations import ablation_plot, interval_table
+from lib.show import sweeps
 from lib.show.canvas import ShownFigure
-from lib.show.plots import mean_interval
-from lib.show.progress import progress
-from lib.show.tables import Table, table
+from lib.show.sweeps import Axis, Sweep, axis_of, numbers, run_sweep
+from lib.show.tables import Table
 
 Settings = ImageSettings | VideoSettings
 # first what happens to the movers, then what happens around them
@@ -33,75 +32,33 @@ ABLATION_MEASURES = (
 )
 
 
-@dataclass(frozen=True)
-class Axis:
-    """One choice: its settings by label, which of them is the default, and which the paper's ("" for none)."""
-
-    name: str
-    settings: dict[str, Settings]
-    default: str
-    published: str = ""
-
-
-def _axis(name: str, base: Settings, choices: dict[str, dict[str, Any]], *, published: str = "") -> Axis:
-    settings = {label: replace(base, **changes) for label, changes in choices.items()}
-    default = next(label for label, one in settings.items() if one == base)
-    return Axis(name, settings, default, published)
-
-
-def _numbers(field: str, values: Sequence[float], unit: str) -> dict[str, dict[str, Any]]:
-    return {f"{value:g}{unit}": {field: value} for value in values}
-
-
 STILL, VIDEO = ImageSettings(), VideoSettings()
-AXES: dict[str, Axis] = {
+AXES: dict[str, Axis[Any]] = {
     axis.name: axis
     for axis in (
-        _axis("importance rule", STILL, {rule: {"rule": rule} for rule in ("threshold", "max", "reference")}),
-        _axis("gradient threshold", STILL, _numbers("gradient_threshold", (5.0, 10.0, 20.0, 40.0), " levels")),
-        _axis("light threshold", STILL, _numbers("intensity_threshold", (64.0, 128.0, 192.0), " levels")),
-        _axis("motion threshold", VIDEO, _numbers("difference_threshold", (5.0, 10.0, 20.0, 40.0), " levels")),
-        _axis("half window c", VIDEO, _numbers("half_window", (0, 2, 5, 8), " frames"), published="5 frames"),
-        _axis("denoising", VIDEO, _numbers("susan_passes", (0, 1, 2, 3), " passes")),
-        _axis(
+        axis_of("importance rule", STILL, {rule: {"rule": rule} for rule in ("threshold", "max", "reference")}),
+        axis_of("gradient threshold", STILL, numbers("gradient_threshold", (5.0, 10.0, 20.0, 40.0), " levels")),
+        axis_of("light threshold", STILL, numbers("intensity_threshold", (64.0, 128.0, 192.0), " levels")),
+        axis_of("motion threshold", VIDEO, numbers("difference_threshold", (5.0, 10.0, 20.0, 40.0), " levels")),
+        axis_of("half window c", VIDEO, numbers("half_window", (0, 2, 5, 8), " frames"), published="5 frames"),
+        axis_of("denoising", VIDEO, numbers("susan_passes", (0, 1, 2, 3), " passes")),
+        axis_of(
             "solver",
             VIDEO,
             {"direct": {}} | {f"multigrid, {n}": {"solver": "multigrid", "multigrid_cycles": n} for n in (1, 3)},
             published="multigrid, 3",
         ),
-        _axis(
+        axis_of(
             "padding", VIDEO, {name: {"padding": name} for name in ("none", "replicate", "black")}, published="black"
         ),
-        _axis("colour fit", VIDEO, {"on": {}, "off": {"colour_fit": False}}, published="on"),
+        axis_of("colour fit", VIDEO, {"on": {}, "off": {"colour_fit": False}}, published="on"),
     )
 }
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """Scores of an axis: measure -> setting -> one value a night, in the order of the nights."""
-
-    axis: Axis
-    scores: dict[str, dict[str, list[float]]]
-
-    def changes(self) -> dict[str, dict[str, list[float]]]:
-        """Setting minus default, night by night: what all settings share of a night drops out."""
-        return {
-            measure: {
-                label: [one - other for one, other in zip(values, by_setting[self.axis.default], strict=True)]
-                for label, values in by_setting.items()
-            }
-            for measure, by_setting in self.scores.items()
-        }
-
-
-def run_axis(axis: Axis, cases: Sequence[Case], *, every: int = 1) -> Sweep:
+def run_axis(axis: Axis[Any], cases: Sequence[Case], *, every: int = 1) -> Sweep[Any]:
     """All settings of an axis on all nights, measured on every `every`-th frame."""
-    rows = {
-        label: [score_settings(settings, case, every=every) for case in cases]
-        for label, settings in progress(axis.settings.items(), label=axis.name)
-    }
-    return Sweep(axis, _by_measure(rows))
+    return run_sweep(axis, lambda settings: [score_settings(settings, case, every=every) for case in cases])
 
 
 def score_settings(settings: Settings, case: Case, *, every: int = 1) -> dict[str, float]:
@@ -131,61 +88,29 @@ def retake(scene: NightScene, *, generator: torch.Generator) -> NightScene:
     return replace(scene, video=torch.stack(frames))
 
 
-def sweep_table(sweep: Sweep) -> Table:
+def sweep_table(sweep: Sweep[Any]) -> Table:
     """Mean and 95 % interval of each setting over the nights, a star at the best."""
-    titles = {name: label_of(name) for name in sweep.scores}
-    rows = {
-        label: {titles[name]: by_setting[label] for name, by_setting in sweep.scores.items()}
-        for label in sweep.axis.settings
-    }
-    better = {titles[name]: MEASURES[name].better for name in titles}
-    digits = {titles[name]: DIGITS[MEASURES[name].unit] for name in titles}
-    return interval_table(rows, digits=digits, better=better)
+    return sweeps.sweep_table(sweep, MEASURES, digits=DIGITS)
 
 
-def sweep_figure(sweep: Sweep, floor: Mapping[str, float]) -> ShownFigure:
+def sweep_figure(sweep: Sweep[Any], floor: Mapping[str, float]) -> ShownFigure:
     """Changes from the default, one panel a measure, with the noise floor of `noise_floor`."""
-    titles = {name: label_of(name) for name in sweep.scores}
-    return ablation_plot(
-        {titles[name]: values for name, values in sweep.changes().items()},
-        noise_floor={titles[name]: floor[name] for name in titles},
-        better={titles[name]: MEASURES[name].better for name in titles},
-        default=sweep.axis.default,
-        published=sweep.axis.published,
-    )
+    return sweeps.sweep_figure(sweep, MEASURES, floor)
 
 
-def effects_table(sweeps: Sequence[Sweep], floors: Sequence[Mapping[str, float]]) -> Table:
-    """Largest mean change that each choice makes to each measure, or "." where it drowns.
-
-    A change counts when its 95 % interval over the nights leaves out 0 and its size is above the noise floor.
-    """
-    rows = []
-    for sweep, floor in zip(sweeps, floors, strict=True):
-        row = [sweep.axis.name]
-        for measure, by_setting in sweep.changes().items():
-            clear = [mean_interval(by_setting[label]) for label in by_setting if label != sweep.axis.default]
-            seen = [mean for mean, half_width in clear if abs(mean) > max(half_width, floor[measure])]
-            row.append(f"{max(seen, key=abs):+.2f}" if seen else ".")
-        rows.append(row)
-    return table(rows, ["choice", *(label_of(name) for name in ABLATION_MEASURES)])
+def effects_table(swept: Sequence[Sweep[Any]], floors: Sequence[Mapping[str, float]]) -> Table:
+    """Largest mean change that each choice makes to each measure, or "." where it drowns; see lib.show.sweeps."""
+    return sweeps.effects_table(swept, floors, MEASURES)
 
 
-def sweep_entries(sweep: Sweep, *, data: str) -> list[dict[str, Any]]:
+def sweep_entries(sweep: Sweep[Any], *, data: str) -> list[dict[str, Any]]:
     """The scores of a sweep as keyword arguments of a run's `add_score`, in the table `ablation, <axis>`."""
-    rows = {label: {name: sweep.scores[name][label] for name in sweep.scores} for label in sweep.axis.settings}
-    return score_entries(rows, table=f"ablation, {sweep.axis.name}", data=data)
+    return sweeps.sweep_entries(sweep, MEASURES, data=data)
 
 
 def floor_table(floors: Mapping[str, Mapping[str, float]]) -> Table:
     """The noise floor of each measure, one row an algorithm."""
-    rows = [[name, *floor.values()] for name, floor in floors.items()]
-    return table(rows, ["noise floor", *(label_of(name) for name in ABLATION_MEASURES)], digits=2)
-
-
-def mean_change(sweep: Sweep, label: str, measure: str) -> float:
-    """Mean change over the nights that one setting makes to one measure."""
-    return mean_interval(sweep.changes()[measure][label])[0]
+    return sweeps.floor_table(floors, MEASURES)
 
 
 def all_nights(scenes: Sequence[NightScene]) -> Origin:
@@ -193,16 +118,3 @@ def all_nights(scenes: Sequence[NightScene]) -> Origin:
     names = list(dict.fromkeys(scene.origin.name for scene in scenes))
     licences = list(dict.fromkeys(scene.origin.licence for scene in scenes))
     return Origin("simulated nights", "simulated", "; ".join(licences), "", f"lib.data.simulate: {', '.join(names)}")
-
-
-def label_of(measure: str) -> str:
-    """A measure's name with its unit, as an axis label."""
-    unit = MEASURES[measure].unit
-    return MEASURES[measure].name if unit == "1" else f"{MEASURES[measure].name} ({unit})"
-
-
-def _by_measure(rows: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, list[float]]]:
-    return {
-        measure: {label: [night[measure] for night in nights] for label, nights in rows.items()}
-        for measure in ABLATION_MEASURES
-    }

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from lib.context_fusion.evaluate import MEASURES, all_scores, halo, mean_scores, shift_before_and_after
+from lib.context_fusion.evaluate import MEASURES, all_scores, halo, shift_before_and_after
 from lib.context_fusion.methods import (
     METHODS,
     Case,
@@ -27,17 +27,15 @@ from lib.data.fixed_camera import FixedCamera
 from lib.data.origin import Origin
 from lib.data.samples import list_samples, sample_clip
 from lib.data.simulate import NightScene, night_of_clip
-from lib.show.ablations import interval_table
 from lib.show.canvas import method_colours
-from lib.show.plots import mean_interval
 from lib.show.progress import progress
+from lib.show.scores import Scores, by_seed, mean_scores
+from lib.show.scores import score_entries as entries_of
+from lib.show.scores import score_table as tabled
 from lib.show.tables import Table, table
 
 NIGHT = "night itself"
 DIGITS = {"dB": 1, "1": 2, "grey levels": 2, "Delta E": 1}
-
-# method -> measure -> one value a seed (or a night)
-Scores = dict[str, dict[str, list[float]]]
 
 
 def compare_methods(cases_by_seed: Sequence[Sequence[Case]], *, every: int = 1) -> Scores:
@@ -50,7 +48,7 @@ def compare_methods(cases_by_seed: Sequence[Sequence[Case]], *, every: int = 1) 
         scored = [_score_all(case, every) for case in cases]
         for name in scored[0]:
             rows.setdefault(name, []).append(mean_scores([one[name] for one in scored]))
-    return {name: {measure: [seed[measure] for seed in seeds] for measure in seeds[0]} for name, seeds in rows.items()}
+    return by_seed(rows)
 
 
 def _score_all(case: Case, every: int) -> dict[str, dict[str, float]]:
@@ -79,44 +77,14 @@ def method_colour() -> dict[str, str]:
 
 def score_table(scores: Scores, measures: Sequence[str], *, caption: str = "") -> Table:
     """Mean and 95 % interval of some measures, a star at the best of each; the night itself doesn't compete."""
-    names = [measure for measure in measures if any(measure in row for row in scores.values())]
-    titles = {name: column_of(name) for name in names}
-    rows = {method: {titles[name]: row[name] for name in names if name in row} for method, row in scores.items()}
-    return interval_table(
-        rows,
-        digits={titles[name]: DIGITS[MEASURES[name].unit] for name in names},
-        better={titles[name]: MEASURES[name].better for name in names},
-        unranked=(NIGHT,),
-        caption=caption,
-    )
-
-
-def column_of(measure: str) -> str:
-    """A measure's name, its unit and an arrow to its better side, as a column title."""
-    about = MEASURES[measure]
-    unit = "" if about.unit == "1" else f" ({about.unit})"
-    return f"{about.name}{unit} {'↑' if about.better == 'higher' else '↓'}"
+    return tabled(scores, MEASURES, measures, digits=DIGITS, unranked=(NIGHT,), caption=caption)
 
 
 def score_entries(
     scores: Mapping[str, Mapping[str, Sequence[float]]], *, table: str, data: str
 ) -> list[dict[str, Any]]:
     """The scores as keyword arguments of a run's `add_score`: mean, and the interval where there are several seeds."""
-    entries = []
-    for method, row in scores.items():
-        for measure, seeds in row.items():
-            about = MEASURES[measure]
-            mean, half_width = mean_interval(seeds)
-            interval = (mean - half_width, mean + half_width) if len(seeds) > 1 else None
-            entry = {"table": table, "row": method, "column": about.name, "value": mean, "unit": about.unit}
-            entry |= {"better": about.better, "protocol": about.protocol, "data": data, "interval": interval}
-            entries.append(entry)
-    return entries
-
-
-def mean_of(scores: Scores, method: str, measure: str) -> float:
-    """Mean over the seeds of one method's measure."""
-    return fmean(scores[method][measure])
+    return entries_of(scores, MEASURES, table=table, data=data)
 
 
 def street_night(*, seed: int, num_frames: int, height_px: int, device: torch.device | str = "cpu") -> NightScene:

@@ -6,7 +6,7 @@ The paper compares by eye and gives no measure; these are ours, each defined in 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from statistics import fmean, median
+from statistics import median
 from typing import Any
 
 import torch
@@ -180,11 +180,6 @@ def halo(result: Tensor, case: Case, *, every: int = 1) -> HaloProfile:
 
 def _halo(view: _View) -> HaloProfile:
     return halo_profile(view.shown, view.truth, view.inside, max_distance_px=HALO_REACH_PX)
-
-
-def mean_scores(scores: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Mean of each measure over several cases, for instance the pictures of one seed."""
-    return {name: fmean(one[name] for one in scores) for name in scores[0]}
 
 
 def identity_error(picture: Tensor) -> float:

@@ -4,7 +4,6 @@ A check never raises because of the function that it is given: an unfinished or 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -15,26 +14,11 @@ from lib.context_fusion.scenes import staged_pair
 from lib.context_fusion.settings import ImageSettings
 from lib.context_fusion.walkthrough import curl, fuse_by
 from lib.metrics import psnr
+from lib.show.answers import TOLERANCE, Answer, NotYetError, ask, called, graded, near, tensor_from
 from lib.solvers.poisson import divergence, gradient, solve_poisson
 
 Planes = Callable[[Tensor, Tensor], Tensor]
-TOLERANCE = 1e-4
 SCENE_HEIGHT_PX = 120
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Whether an exercise is solved, and what to look at next; a notebook shows it as one line."""
-
-    solved: bool
-    says: str
-
-    def __repr__(self) -> str:
-        return f"{'solved' if self.solved else 'not yet'}: {self.says}"
-
-
-class _NotYetError(Exception):
-    """An answer that is not right yet; its text is the hint."""
 
 
 def check_divergence(answer: Callable[[Tensor, Tensor], object]) -> Answer:
@@ -42,19 +26,19 @@ def check_divergence(answer: Callable[[Tensor, Tensor], object]) -> Answer:
 
     def examine() -> str:
         gx, gy = _noise(2, 7, 9)
-        ours, wanted = _plane(answer, gx, gy), divergence(gx, gy)
+        ours, wanted = tensor_from(answer, gx, gy), divergence(gx, gy)
         if ours.shape != wanted.shape:
-            raise _NotYetError(f"the divergence has the field's shape {tuple(wanted.shape)}: got {tuple(ours.shape)}")
-        if _near(ours, F.pad(gx.diff(dim=1), (0, 1)) + F.pad(gy.diff(dim=0), (0, 0, 0, 1))):
-            raise _NotYetError("those are forward differences; the gradient already took those, now step backwards")
-        if _near(ours[1:, 1:], wanted[1:, 1:]):
-            _ask(ours, wanted, "the inside is right, the first row or column is not: outside the picture G is 0")
-        if _near(ours, -wanted):
-            raise _NotYetError("the sign is reversed: a bright spot must have a negative Laplacian at its peak")
-        _ask(ours, wanted, "compare with gx(x, y) - gx(x-1, y) + gy(x, y) - gy(x, y-1); x runs along the last axis")
+            raise NotYetError(f"the divergence has the field's shape {tuple(wanted.shape)}: got {tuple(ours.shape)}")
+        if near(ours, F.pad(gx.diff(dim=1), (0, 1)) + F.pad(gy.diff(dim=0), (0, 0, 0, 1))):
+            raise NotYetError("those are forward differences; the gradient already took those, now step backwards")
+        if near(ours[1:, 1:], wanted[1:, 1:]):
+            ask(ours, wanted, "the inside is right, the first row or column is not: outside the picture G is 0")
+        if near(ours, -wanted):
+            raise NotYetError("the sign is reversed: a bright spot must have a negative Laplacian at its peak")
+        ask(ours, wanted, "compare with gx(x, y) - gx(x-1, y) + gy(x, y) - gy(x, y-1); x runs along the last axis")
         return "forward gradient and backward divergence are negative adjoints, so the Poisson equation fits exactly"
 
-    return _graded(examine)
+    return graded(examine)
 
 
 def check_curl(answer: Callable[[Tensor, Tensor], object]) -> Answer:
@@ -62,16 +46,16 @@ def check_curl(answer: Callable[[Tensor, Tensor], object]) -> Answer:
 
     def examine() -> str:
         gx, gy = _noise(2, 7, 9)
-        ours = _plane(answer, gx, gy)
+        ours = tensor_from(answer, gx, gy)
         if ours.shape != (6, 8):
-            raise _NotYetError(f"a picture of 7x9 pixels has 6x8 blocks: got {tuple(ours.shape)}")
-        still = _plane(answer, *gradient(_noise(1, 7, 9)[0]))
-        _ask(still, torch.zeros_like(still), "the gradient of a picture must give 0 around every block")
-        if not _near(ours.abs(), curl(gx, gy).abs()):
-            raise _NotYetError("0 for gradients is right; now each of the four sides of a block must count once")
+            raise NotYetError(f"a picture of 7x9 pixels has 6x8 blocks: got {tuple(ours.shape)}")
+        still = tensor_from(answer, *gradient(_noise(1, 7, 9)[0]))
+        ask(still, torch.zeros_like(still), "the gradient of a picture must give 0 around every block")
+        if not near(ours.abs(), curl(gx, gy).abs()):
+            raise NotYetError("0 for gradients is right; now each of the four sides of a block must count once")
         return "a field with curl belongs to no picture, therefore the best we can do is least squares"
 
-    return _graded(examine)
+    return graded(examine)
 
 
 def check_colour_fit(answer: Callable[[Tensor, Tensor], object]) -> Answer:
@@ -83,19 +67,19 @@ def check_colour_fit(answer: Callable[[Tensor, Tensor], object]) -> Answer:
         mean, slope = picture.mean(), ((picture - picture.mean()) * target).mean() / picture.var(unbiased=False)
         c1, c2 = _two_numbers(answer, picture, target)
         if abs(c1 - float(slope)) > TOLERANCE:
-            raise _NotYetError(
+            raise NotYetError(
                 f"c1 is {c1:.3f}, expected {float(slope):.3f}: covariance of I' and T over variance of I'"
             )
         if abs(c2 - float(target.mean() - slope * mean)) > TOLERANCE:
-            raise _NotYetError("c1 is right; c2 must make the means of c1 I' + c2 and of T agree")
+            raise NotYetError("c1 is right; c2 must make the means of c1 I' + c2 and of T agree")
         if abs(_two_numbers(answer, picture, 1 - picture)[0] - 1) > TOLERANCE:
-            raise _NotYetError("a negative slope would turn the picture into its negative: take c1 = 1 there")
+            raise NotYetError("a negative slope would turn the picture into its negative: take c1 = 1 there")
         flat = _two_numbers(answer, torch.zeros_like(picture), target)
         if flat[0] != 1 or abs(flat[1] - float(target.mean())) > TOLERANCE:
-            raise _NotYetError("a flat I' has no slope at all (0 / 0): take c1 = 1 there as well")
+            raise NotYetError("a flat I' has no slope at all (0 / 0): take c1 = 1 there as well")
         return "two numbers a channel, and the guard that keeps them sane"
 
-    return _graded(examine)
+    return graded(examine)
 
 
 def check_mask_average(answer: Callable[[Tensor, int], object]) -> Answer:
@@ -104,17 +88,17 @@ def check_mask_average(answer: Callable[[Tensor, int], object]) -> Answer:
     def examine() -> str:
         masks = torch.zeros(9, 2, 3)
         masks[4, 0, 0] = masks[0, 1, 2] = 1
-        ours = _plane(answer, masks, 2)
+        ours = tensor_from(answer, masks, 2)
         if ours.shape != masks.shape:
-            raise _NotYetError(f"one W' for each of the 9 frames: got shape {tuple(ours.shape)}")
+            raise NotYetError(f"one W' for each of the 9 frames: got shape {tuple(ours.shape)}")
         window = [masks[max(0, i - 2) : i + 3] for i in range(9)]
         whole = torch.stack([frames.sum(0) / 5 for frames in window])
-        if _near(ours, whole):
-            raise _NotYetError("near the ends fewer frames are there: divide by their number, not by 2 c + 1")
-        _ask(ours, torch.stack([frames.mean(0) for frames in window]), "W'_i is the mean of M_(i-c) to M_(i+c)")
+        if near(ours, whole):
+            raise NotYetError("near the ends fewer frames are there: divide by their number, not by 2 c + 1")
+        ask(ours, torch.stack([frames.mean(0) for frames in window]), "W'_i is the mean of M_(i-c) to M_(i+c)")
         return "a mover now fades in and out over c frames instead of popping up"
 
-    return _graded(examine)
+    return graded(examine)
 
 
 def check_solver(answer: Callable[[Tensor], object], *, size_px: int = 16) -> Answer:
@@ -125,27 +109,27 @@ def check_solver(answer: Callable[[Tensor], object], *, size_px: int = 16) -> An
         gx[:, -1] = gy[-1] = 0  # nothing flows over the border, so that there is an exact solution
         div = divergence(gx, gy)
         exact = solve_poisson(div)
-        ours = _plane(answer, div)
+        ours = tensor_from(answer, div)
         if ours.shape != exact.shape:
-            raise _NotYetError(f"the solution has the shape of div, {tuple(exact.shape)}: got {tuple(ours.shape)}")
+            raise NotYetError(f"the solution has the shape of div, {tuple(exact.shape)}: got {tuple(ours.shape)}")
         if not bool(torch.isfinite(ours).all()):
-            raise _NotYetError("the sweeps blow up: divide by the number of neighbours, which is 3 or 2 at the border")
+            raise NotYetError("the sweeps blow up: divide by the number of neighbours, which is 3 or 2 at the border")
         ours = ours - ours.mean()
         if (ours + exact).norm() < 0.05 * exact.norm():
-            raise _NotYetError(
+            raise NotYetError(
                 "the sign is reversed: the Laplacian is neighbours minus centre, not centre minus neighbours"
             )
         chequered = (ours - exact) * (-1) ** (torch.arange(size_px)[:, None] + torch.arange(size_px))
-        if (chequered.mean().abs() > 0.9 * chequered.abs().mean()) and not _near(ours, exact):
-            raise _NotYetError("the error swings between the two colours of a chessboard: go only part of each step")
+        if (chequered.mean().abs() > 0.9 * chequered.abs().mean()) and not near(ours, exact):
+            raise NotYetError("the error swings between the two colours of a chessboard: go only part of each step")
         error = float((ours - exact).abs().max() / exact.std())
         if error > 1e-3:
-            raise _NotYetError(
+            raise NotYetError(
                 f"largest error {error:.1e} of the spread, wanted 1.0e-03: more sweeps, or look at the border"
             )
         return f"largest error {error:.0e} of the spread; count your sweeps and compare with the curve above"
 
-    return _graded(examine)
+    return graded(examine)
 
 
 def check_importance(answer: Callable[[Tensor, Tensor, Tensor], object]) -> Answer:
@@ -155,78 +139,36 @@ def check_importance(answer: Callable[[Tensor, Tensor, Tensor], object]) -> Answ
     """
 
     def examine() -> str:
-        _plane(answer, *_noise(3, 3, 8, 12))
+        tensor_from(answer, *_noise(3, 3, 8, 12))
         ours, theirs = [], []
         for seed in (11, 12, 13):
             pair = staged_pair("pagoda", height_px=SCENE_HEIGHT_PX, generator=Generator().manual_seed(seed))
             if pair.reference is None or pair.truth is None:
                 continue
-            weight = _plane(answer, pair.night, pair.day, pair.reference)
+            weight = tensor_from(answer, pair.night, pair.day, pair.reference)
             if weight.shape != pair.night.shape[-2:]:
-                raise _NotYetError(f"W is one plane of {tuple(pair.night.shape[-2:])}: got {tuple(weight.shape)}")
+                raise NotYetError(f"W is one plane of {tuple(pair.night.shape[-2:])}: got {tuple(weight.shape)}")
             if not 0 <= float(weight.min()) <= float(weight.max()) <= 1:
-                raise _NotYetError("W must stay within 0..1: clamp it")
+                raise NotYetError("W must stay within 0..1: clamp it")
             if float(weight.max()) < 0.5:
-                raise _NotYetError("W is nowhere above 0.5, so that nothing of the night is left")
+                raise NotYetError("W is nowhere above 0.5, so that nothing of the night is left")
             rule = strong_gradient_or_light(pair.night, ImageSettings())
             ours.append(psnr(fuse_by(pair.night, pair.day, weight), pair.truth))
             theirs.append(psnr(fuse_by(pair.night, pair.day, rule), pair.truth))
         gain = sum(ours) / len(ours) - sum(theirs) / len(theirs)
         if gain <= 0:
-            raise _NotYetError(f"{-gain:.1f} dB below the rule `threshold`: where is the night worth keeping?")
+            raise NotYetError(f"{-gain:.1f} dB below the rule `threshold`: where is the night worth keeping?")
         return f"{gain:.1f} dB above the rule `threshold`; the paper's rule with a reference is the next to beat"
 
-    return _graded(examine)
-
-
-def _graded(examine: Callable[[], str]) -> Answer:
-    try:
-        return Answer(True, examine())
-    except _NotYetError as hint:
-        return Answer(False, str(hint))
-
-
-def _call(answer: Callable[..., object], *inputs: object) -> object:
-    """What the student's function returns."""
-    try:
-        result = answer(*inputs)
-    except Exception as error:  # it may fail in any way, and the notebook must go on
-        said = str(error).splitlines()[0] if str(error) else "no message"
-        raise _NotYetError(f"your function raised {type(error).__name__}: {said}") from error
-    if result is None or result is ...:
-        raise _NotYetError("write the body of the function")
-    return result
-
-
-def _plane(answer: Callable[..., object], *inputs: object) -> Tensor:
-    """What the student's function gives for copies of the inputs, as a tensor."""
-    copies = [item.clone() if isinstance(item, Tensor) else item for item in inputs]
-    result = _call(answer, *copies)
-    if not isinstance(result, Tensor):
-        raise _NotYetError(f"a torch tensor is wanted: got {type(result).__name__}")
-    tensors = [(item, copy) for item, copy in zip(inputs, copies, strict=True) if isinstance(item, Tensor)]
-    if not all(torch.equal(item, copy) for item, copy in tensors if isinstance(copy, Tensor)):
-        raise _NotYetError("the inputs must stay as they are: make new tensors instead of changing them in place")
-    return result.detach().float()
+    return graded(examine)
 
 
 def _two_numbers(answer: Callable[[Tensor, Tensor], object], picture: Tensor, target: Tensor) -> tuple[float, float]:
-    result = _call(answer, picture.clone(), target.clone())
+    result = called(answer, picture.clone(), target.clone())
     if not isinstance(result, tuple) or len(result) != 2:
-        raise _NotYetError("return two numbers: c1, c2")
+        raise NotYetError("return two numbers: c1, c2")
     return float(result[0]), float(result[1])
 
 
 def _noise(*shape: int) -> Tensor:
     return torch.rand(*shape, generator=Generator().manual_seed(5))
-
-
-def _near(first: Tensor, second: Tensor) -> bool:
-    return first.shape == second.shape and bool(torch.allclose(first, second, atol=TOLERANCE))
-
-
-def _ask(ours: Tensor, wanted: Tensor, hint: str) -> None:
-    if ours.shape != wanted.shape:
-        raise _NotYetError(f"the result has shape {tuple(ours.shape)}, expected {tuple(wanted.shape)}")
-    if not _near(ours, wanted):
-        raise _NotYetError(hint)

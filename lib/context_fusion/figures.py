@@ -19,7 +19,6 @@ LOST_LIMIT = 12.0
 CHANNELS = ("red", "green", "blue")
 CHANNEL_COLOURS = ("#c4451f", "#00785a", "#1f2a6b")
 SCATTER_POINTS = 900
-SLICE_ROW_PX = 4
 
 
 def gradients_figure(night: Tensor, day: Tensor) -> ShownFigure:
@@ -111,19 +110,3 @@ def failures_table(cases: Sequence[Failure]) -> Table:
     """The score of each failure beside that of the paper's way."""
     rows = [[case.name, case.measure.name, case.measure.unit, case.wrong_score, case.right_score] for case in cases]
     return table(rows, ["failure", "measure (lower is better)", "unit", "there", "paper's way"], digits=2)
-
-
-def film_figure(rows: Mapping[str, Tensor], frames: Sequence[int], *, first_s: float = 0.0, fps: float) -> ShownFigure:
-    """A strip of film: one row for each clip (T, 3, H, W) or weight (T, H, W), one column for each frame number."""
-    pictures = [clip[idx] for clip in rows.values() for idx in frames]
-    titles = [f"{name}, {first_s + idx / fps:.2f} s" for name in rows for idx in frames]
-    return image_grid(pictures, titles, columns=len(frames))
-
-
-def time_slices(clips: Mapping[str, Tensor], *, row: int) -> ShownFigure:
-    """One picture row of each clip (T, 3, H, W) or (T, H, W) over time, which runs downwards.
-
-    What stands still is a vertical line, what moves is slanted, what flickers is dashed.
-    """
-    slices = [clip[..., row, :].movedim(0, -2).repeat_interleave(SLICE_ROW_PX, dim=-2) for clip in clips.values()]
-    return image_grid(slices, list(clips), columns=2)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +23,7 @@ from lib.metrics import (
     flicker,
     ghosting,
 )
+from lib.show.scores import Finding
 from lib.solvers import dct
 from lib.solvers.multigrid import finest_level, v_cycle
 from lib.solvers.poisson import divergence, gradient, solve_poisson
@@ -246,28 +246,6 @@ def _edge_difference(first: Tensor, second: Tensor) -> Tensor:
     """How much the lengths of two pictures' luma gradients differ, (H, W)."""
     lengths = [torch.hypot(*gradient(luma(picture))) for picture in (first, second)]
     return (lengths[0] - lengths[1]).abs()
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One number of the walkthrough: what it was measured on, how, and its value."""
-
-    row: str
-    measure: Measure
-    value: float
-
-    def score(self, table: str) -> dict[str, Any]:
-        """The arguments of RunLog.add_score but for `data`."""
-        measure = self.measure
-        return {
-            "table": table,
-            "row": self.row,
-            "column": measure.name,
-            "value": self.value,
-            "unit": measure.unit,
-            "better": measure.better,
-            "protocol": measure.protocol,
-        }
 
 
 def solver_findings(

@@ -1,7 +1,7 @@
 """Figures of pictures, planes and fields; each function returns the figure and knows no paper."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lib.errors import ShapeError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 PAGE_WIDTH_IN = 9.5
 TITLE_HEIGHT_IN = 0.3
 GREY_LEVELS = 255.0
+SLICE_ROW_PX = 4
 
 
 def image_grid(images: "Sequence[Tensor]", titles: Sequence[str], *, columns: int = 3) -> ShownFigure:
@@ -103,6 +104,24 @@ def vector_field(
             length = float(f"{longest / 2:.1g}")
             axes.quiverkey(arrows, 0.8, 1.03, length, f"{length:g} grey levels / px", labelpos="E", labelsep=0.05)
     return figure
+
+
+def film_figure(
+    rows: "Mapping[str, Tensor]", frames: Sequence[int], *, first_s: float = 0.0, fps: float
+) -> ShownFigure:
+    """A strip of film: one row for each clip (T, 3, H, W) or weight (T, H, W), one column for each frame number."""
+    pictures = [clip[idx] for clip in rows.values() for idx in frames]
+    titles = [f"{name}, {first_s + idx / fps:.2f} s" for name in rows for idx in frames]
+    return image_grid(pictures, titles, columns=len(frames))
+
+
+def time_slices(clips: "Mapping[str, Tensor]", *, row: int) -> ShownFigure:
+    """One picture row of each clip (T, 3, H, W) or (T, H, W) over time, which runs downwards.
+
+    What stands still is a vertical line, what moves is slanted, what flickers is dashed.
+    """
+    slices = [clip[..., row, :].movedim(0, -2).repeat_interleave(SLICE_ROW_PX, dim=-2) for clip in clips.values()]
+    return image_grid(slices, list(clips), columns=2)
 
 
 def _check_grid(arrays: "Sequence[np.ndarray]", titles: Sequence[str], columns: int) -> int:

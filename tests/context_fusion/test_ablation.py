@@ -15,7 +15,6 @@ from lib.context_fusion.ablation import (
     all_nights,
     effects_table,
     floor_table,
-    mean_change,
     noise_floor,
     retake,
     run_axis,
@@ -25,6 +24,7 @@ from lib.context_fusion.ablation import (
 )
 from lib.context_fusion.methods import case_of_scene, simulated_night
 from lib.context_fusion.settings import VideoSettings
+from lib.show.sweeps import mean_change
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from lib.context_fusion.comparison import (
     case_without_truth,
     compare_methods,
     compare_on_cameras,
-    mean_of,
     results_of,
     score_entries,
     score_table,
@@ -47,6 +46,7 @@ from lib.context_fusion.settings import ImageSettings, VideoSettings
 from lib.data.images import write_image
 from lib.data.simulate import NightScene
 from lib.errors import DataMissing, ShapeError, SpecError
+from lib.show.scores import mean_of
 
 NUM_FRAMES, HEIGHT = 13, 64
 

@@ -10,11 +10,9 @@ from lib.context_fusion.figures import (
     failures_figure,
     failures_table,
     field_figure,
-    film_figure,
     gradients_figure,
     integrability_figure,
     reconstruction_figure,
-    time_slices,
 )
 from lib.context_fusion.walkthrough import COLOUR_EDGES, Failure
 
@@ -79,18 +77,3 @@ def test_failures_stand_left_of_the_papers_way_and_in_the_table(pictures):
     case = Failure("halo: blend", COLOUR_EDGES, pictures[0], pictures[1], 2.0, 1.0)
     assert titles(failures_figure([case, case])) == ["halo: blend", "the paper's way"] * 2
     assert failures_table([case]).rows == (("halo: blend", "colour edges", "grey levels", "2.00", "1.00"),)
-
-
-def test_a_film_has_a_row_for_each_clip_and_its_times(pictures):
-    clip = pictures[0].expand(6, -1, -1, -1)
-    figure = film_figure({"night": clip, "W'": clip[:, 0]}, [0, 5], fps=25.0)
-    assert titles(figure) == ["night, 0.00 s", "night, 0.20 s", "W', 0.00 s", "W', 0.20 s"]
-
-
-def test_a_time_slice_runs_downwards(pictures):
-    clip = torch.zeros(5, 3, *SIZE)
-    clip[4, :, 7] = 1
-    image = time_slices({"night": clip}, row=7).axes[0].images[0].get_array()
-    assert image.shape[1] == SIZE[1]
-    assert image[-1].min() == 1
-    assert image[0].max() == 0

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lib.errors import ShapeError, SpecError
 from lib.show.canvas import PALETTE, ShownFigure, method_colours, pixels
-from lib.show.figures import image_grid, plane_grid, signed_map, vector_field
+from lib.show.figures import film_figure, image_grid, plane_grid, signed_map, time_slices, vector_field
 from lib.show.plots import mean_interval, profile_plot, score_plot
 
 
@@ -136,3 +136,23 @@ def test_bad_input_is_answered_in_one_sentence() -> None:
         profile_plot({}, x_label="", y_label="")
     with pytest.raises(SpecError, match="at least one score"):
         score_plot({}, label="")
+
+
+def test_a_film_has_a_row_for_each_clip_and_its_times():
+    clip = torch.rand(6, 3, 24, 36, generator=torch.Generator().manual_seed(0))
+    figure = film_figure({"night": clip, "W'": clip[:, 0]}, [0, 5], fps=25.0)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "night, 0.00 s",
+        "night, 0.20 s",
+        "W', 0.00 s",
+        "W', 0.20 s",
+    ]
+
+
+def test_a_time_slice_runs_downwards():
+    clip = torch.zeros(5, 3, 24, 36)
+    clip[4, :, 7] = 1
+    image = time_slices({"night": clip}, row=7).axes[0].images[0].get_array()
+    assert image.shape[1] == 36
+    assert image[-1].min() == 1
+    assert image[0].max() == 0
