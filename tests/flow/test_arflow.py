@@ -88,12 +88,12 @@ def test_smallest_sizes_and_batches(network, size, device):
 def test_flow_stays_float32_under_autocast(network, pair, device):
     net = network.to(device)
     a, b = (image[..., :64, :64].to(device) for image in pair)
-    with torch.autocast(device.type, dtype=torch.bfloat16):
+    with torch.autocast(device.type, dtype=torch.float16):
         flow = net(a, b)
     assert flow.dtype == torch.float32
     exact = net(a, b)
-    # bfloat16 features carry 8 bits; the flow itself doesn't lose its digits
-    assert (flow - exact).abs().mean() < 0.02 * exact.abs().mean()
+    # 0.03 % measured; ten times that with bfloat16
+    assert (flow - exact).abs().mean() < 2e-3 * exact.abs().mean()
     net.cpu()
 
 
