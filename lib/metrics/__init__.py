@@ -1,6 +1,7 @@
 """Scores of images and videos; each function names its protocol, each Measure its unit and direction."""
 
 from lib.metrics.colour import COLOUR_SHIFT, colour_shift, rgb_to_lab
+from lib.metrics.eight_bit import PSNR_8BIT, PSNR_8BIT_HM, SSIM_8BIT, SSIM_8BIT_HM, psnr_8bit, ssim_8bit
 from lib.metrics.fusion import (
     CONTRAST_KEPT,
     FLICKER,
@@ -14,8 +15,33 @@ from lib.metrics.fusion import (
     seam_energy,
 )
 from lib.metrics.halo import HALO, HaloProfile, halo_profile
+from lib.metrics.histogram import match_histogram
 from lib.metrics.image import PSNR, SSIM, psnr, ssim
-from lib.metrics.measure import Measure
+from lib.metrics.mabd import (
+    MABD,
+    MABD_ERROR,
+    MABD_STILL,
+    MABD_VARIANCE,
+    mabd,
+    mabd_error,
+    mabd_variance,
+    moving_average,
+)
+from lib.metrics.measure import Measure, score_or_reason
+from lib.metrics.noise import NOISE, noise_level
+from lib.metrics.underwater import (
+    UCIQE,
+    UCIQE_AUTHORS,
+    UCIQE_POPULAR,
+    UIQM,
+    UIQM_FUNIE,
+    UciqeParts,
+    UiqmParts,
+    uciqe,
+    uciqe_parts,
+    uiqm,
+    uiqm_parts,
+)
 
 __all__ = [
     "COLOUR_SHIFT",
@@ -24,19 +50,48 @@ __all__ = [
     "GHOSTING",
     "GRADIENT_FIDELITY",
     "HALO",
+    "MABD",
+    "MABD_ERROR",
+    "MABD_STILL",
+    "MABD_VARIANCE",
+    "NOISE",
     "PSNR",
+    "PSNR_8BIT",
+    "PSNR_8BIT_HM",
     "SEAM_ENERGY",
     "SSIM",
+    "SSIM_8BIT",
+    "SSIM_8BIT_HM",
+    "UCIQE",
+    "UCIQE_AUTHORS",
+    "UCIQE_POPULAR",
+    "UIQM",
+    "UIQM_FUNIE",
     "HaloProfile",
     "Measure",
+    "UciqeParts",
+    "UiqmParts",
     "colour_shift",
     "contrast_kept",
     "flicker",
     "ghosting",
     "gradient_fidelity",
     "halo_profile",
+    "mabd",
+    "mabd_error",
+    "mabd_variance",
+    "match_histogram",
+    "moving_average",
+    "noise_level",
     "psnr",
+    "psnr_8bit",
     "rgb_to_lab",
+    "score_or_reason",
     "seam_energy",
     "ssim",
+    "ssim_8bit",
+    "uciqe",
+    "uciqe_parts",
+    "uiqm",
+    "uiqm_parts",
 ]
