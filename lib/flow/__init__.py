@@ -4,7 +4,26 @@ Forms: images (B, 3, H, W), RGB, 0..1; flow (B, 2, H, W), pixels, x then y. `flo
 a's pixel is in b.
 """
 
+from lib.flow.colour import flow_to_rgb
+from lib.flow.error import endpoint_error, endpoint_error_map, outlier_fraction
 from lib.flow.estimator import FlowEstimator, estimate_downscaled, load_flow
+from lib.flow.files import FlowField, read_flow, read_flow_field, write_flow
+from lib.flow.occlusion import occlusion
 from lib.flow.warp import resize_flow, warp
 
-__all__ = ["FlowEstimator", "estimate_downscaled", "load_flow", "resize_flow", "warp"]
+__all__ = [
+    "FlowEstimator",
+    "FlowField",
+    "endpoint_error",
+    "endpoint_error_map",
+    "estimate_downscaled",
+    "flow_to_rgb",
+    "load_flow",
+    "occlusion",
+    "outlier_fraction",
+    "read_flow",
+    "read_flow_field",
+    "resize_flow",
+    "warp",
+    "write_flow",
+]
