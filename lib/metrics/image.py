@@ -4,8 +4,9 @@ Written here, although torchmetrics has both: its SSIM pads the borders and so d
 0.005 on the reference pictures), neither takes a mask, and importing it costs seconds.
 """
 
+import math
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lib.errors import ShapeError
@@ -14,6 +15,7 @@ from lib.metrics.planes import check_pictures, precise, select
 
 SSIM_TAPS = 11  # Wang et al. 2004: 11-tap Gaussian, sigma 1.5, K1 = 0.01, K2 = 0.03
 SSIM_SIGMA = 1.5
+STRIP_VALUES = 1 << 18
 SSIM_C1 = 0.01**2
 SSIM_C2 = 0.03**2
 
@@ -59,19 +61,33 @@ def ssim(result: Tensor, reference: Tensor, *, mask: Tensor | None = None) -> fl
 def _ssim_map(result: Tensor, reference: Tensor) -> Tensor:
     """SSIM of each whole window: (..., 3, H, W) to (..., 3, H-10, W-10)."""
     reference = reference.expand_as(result)
+    # strips of rows that fit the processor's cache
+    num_rows = result.shape[-2] - SSIM_TAPS + 1
+    height = max(1, STRIP_VALUES * result.shape[-2] // result.numel())
+    strips = []
+    for top in range(0, num_rows, height):
+        rows = slice(top, min(top + height, num_rows) + SSIM_TAPS - 1)
+        strips.append(_ssim_strip(result[..., rows, :], reference[..., rows, :]))
+    return torch.cat(strips, dim=-2)
+
+
+def _ssim_strip(result: Tensor, reference: Tensor) -> Tensor:
     mean_a, mean_b = _window_mean(result), _window_mean(reference)
-    variance_a = _window_mean(result.square()) - mean_a.square()
-    variance_b = _window_mean(reference.square()) - mean_b.square()
-    covariance = _window_mean(result * reference) - mean_a * mean_b
-    brightness = (2 * mean_a * mean_b + SSIM_C1) / (mean_a.square() + mean_b.square() + SSIM_C1)
-    return brightness * (2 * covariance + SSIM_C2) / (variance_a + variance_b + SSIM_C2)
+    both, energy = mean_a * mean_b, mean_a.square() + mean_b.square()
+    covariance = _window_mean(result * reference) - both
+    variances = _window_mean(result.square() + reference.square()) - energy
+    return (2 * both + SSIM_C1) / (energy + SSIM_C1) * (2 * covariance + SSIM_C2) / (variances + SSIM_C2)
 
 
 def _window_mean(planes: Tensor) -> Tensor:
     """Gaussian mean over each whole 11x11 window of (..., H, W)."""
-    taps = torch.arange(SSIM_TAPS, device=planes.device, dtype=planes.dtype) - SSIM_TAPS // 2
-    kernel = torch.exp(-(taps**2) / (2 * SSIM_SIGMA**2))
-    kernel = kernel / kernel.sum()
-    stack = planes.reshape(-1, 1, *planes.shape[-2:])
-    smooth = F.conv2d(F.conv2d(stack, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
-    return smooth.reshape(*planes.shape[:-2], *smooth.shape[-2:])
+    taps = [math.exp(-((tap - SSIM_TAPS // 2) ** 2) / (2 * SSIM_SIGMA**2)) for tap in range(SSIM_TAPS)]
+    weights = [tap / sum(taps) for tap in taps]
+    for axis in (-2, -1):
+        # added up by hand: torch has no fast convolution of one channel in float64
+        size = planes.shape[axis] - SSIM_TAPS + 1
+        mean = weights[0] * planes.narrow(axis, 0, size)
+        for start, weight in enumerate(weights[1:], start=1):
+            mean = mean.add_(planes.narrow(axis, start, size), alpha=weight)
+        planes = mean
+    return planes

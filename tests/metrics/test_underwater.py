@@ -98,13 +98,21 @@ def test_colour_by_hand() -> None:
 
 
 @pytest.mark.parametrize("variant", ["formula", "funie"])
-def test_blur_lowers_sharpness_and_fog_uiqm(variant: Any) -> None:
+def test_blur_lowers_sharpness_and_fog_colourfulness(variant: Any) -> None:
     from lib.data.samples import sample_image
 
     image = sample_image("pagoda").image
     blurred = torch.nn.functional.avg_pool2d(image, 7, 1, 3, count_include_pad=False)
     assert uiqm_parts(blurred, variant=variant).sharpness < uiqm_parts(image, variant=variant).sharpness
-    assert uiqm(0.3 + 0.4 * image, variant=variant) < uiqm(image, variant=variant)
+    foggy = 0.3 + 0.4 * image
+    assert uiqm_parts(foggy, variant=variant).colourfulness < uiqm_parts(image, variant=variant).colourfulness
+
+
+def test_contrast_rises_up_to_a_share_of_1_over_e_and_falls_beyond() -> None:
+    stripes = torch.tensor([0.0, 1.0]).repeat(20).expand(3, 40, 40)
+    contrasts = [uiqm_parts(0.5 + half * (stripes - 0.5), variant="funie").contrast for half in (0.1, 0.36, 0.9)]
+    assert contrasts[1] == pytest.approx(1 / math.e, rel=1e-3)
+    assert contrasts[0] < contrasts[1] > contrasts[2]
 
 
 @pytest.mark.parametrize("variant", ["float_lab", "popular"])
