@@ -1,18 +1,19 @@
 """Calibrated low light on a real clip: the same scene with a tenth of the light, so that the bright truth exists."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Self
 
 import torch
 from torch import Generator, Tensor
 
-from lib.checks import check_form, check_image
+from lib.checks import check_form
 from lib.data.origin import Origin
+from lib.data.simulate.recording import Recording, as_frames
 from lib.data.simulate.sensor import add_noise, store, to_display, to_linear
 from lib.data.simulate.settings import Colour
-from lib.errors import ShapeError, SpecError
+from lib.errors import SpecError
 
 
 @dataclass(frozen=True)
@@ -96,40 +97,27 @@ def lowlight(video: Tensor, *, generator: Generator, settings: LowLightSettings 
     clip of any length and gives the same frames.
     Raises ShapeError for a wrong clip.
     """
-    check_form("video", video)
-    if video.ndim not in (3, 4):
-        raise ShapeError(f"video must be (T, 3, H, W), or a picture (3, H, W): got shape {tuple(video.shape)}")
-    check_image("video", video, ndim=video.ndim)
-    frames = video if video.ndim == 4 else video[None]
+    frames = as_frames(video)
     stream = LowLightVideo(frames, generator=generator, settings=settings)
-    dark = torch.empty_like(frames, memory_format=torch.contiguous_format)
-    for out, frame in zip(dark, stream, strict=True):
-        out.copy_(frame)
+    dark = stream.develop(frames)
     return LowLightClip(dark.view(video.shape), video, stream.settings, stream.origin)
 
 
-class LowLightVideo:
+class LowLightVideo(Recording):
     """Dark recording of bright frames as a stream: each `for` gives dark images (3, H, W) one by one.
 
-    frames: iterable of images (3, H, W), 0..1, such as a VideoReader. One frame is held at a time. Every pass draws the
-    same noise (the generator gives one number when the stream is made) and, if `frames` can be read again, starts anew.
-    Raises ShapeError at a frame that is no image.
+    frames: iterable of images (3, H, W), 0..1, such as a VideoReader. See Recording for memory and passes.
     """
 
     def __init__(
         self, frames: Iterable[Tensor], *, generator: Generator, settings: LowLightSettings | None = None
     ) -> None:
-        self.truth = frames
+        super().__init__(frames, generator=generator)
         self.settings = settings or LowLightSettings()
         self.origin = Origin("lowlight", "simulated", "that of the clip", "", "lib.data.simulate, from a given clip")
-        self._seed = int(torch.randint(1 << 62, (1,), generator=generator, device=generator.device))
-        self._device = generator.device
 
-    def __iter__(self) -> Iterator[Tensor]:
-        generator = Generator(self._device).manual_seed(self._seed)
-        for frame in self.truth:
-            check_image("frame", frame)
-            yield _record(frame, generator=generator, settings=self.settings)
+    def _record(self, frame: Tensor, generator: Generator) -> Tensor:
+        return take_picture(_dark_light(frame, self.settings), generator=generator, settings=self.settings)
 
 
 def darkened(image: Tensor, *, settings: LowLightSettings) -> Tensor:
@@ -150,7 +138,7 @@ def _dark_light(image: Tensor, settings: LowLightSettings) -> Tensor:
     return to_linear(image) * (shift * settings.exposure)
 
 
-def _record(frame: Tensor, *, generator: Generator, settings: LowLightSettings) -> Tensor:
-    light = _dark_light(frame, settings)
-    noisy = add_noise(light, generator=generator, settings=settings)
-    return store(noisy.add_(row_noise(light, generator=generator, settings=settings)), levels=settings.levels)
+def take_picture(linear: Tensor, *, generator: Generator, settings: LowLightSettings) -> Tensor:
+    """Display values that the dark camera stores for linear light (..., 3, H, W) on its sensor."""
+    noisy = add_noise(linear, generator=generator, settings=settings)
+    return store(noisy.add_(row_noise(linear, generator=generator, settings=settings)), levels=settings.levels)
