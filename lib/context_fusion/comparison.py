@@ -21,9 +21,10 @@ from lib.context_fusion.methods import (
     on_device,
     simulated_night,
 )
-from lib.context_fusion.scenes import camera_pair, resized
+from lib.context_fusion.scenes import camera_pair
 from lib.context_fusion.settings import ImageSettings, Rule, VideoSettings
 from lib.data.fixed_camera import FixedCamera
+from lib.data.images import resized
 from lib.data.origin import Origin
 from lib.data.samples import list_samples, sample_clip
 from lib.data.simulate import NightScene, night_of_clip

@@ -12,10 +12,10 @@ from lib.context_fusion.background import median_background
 from lib.context_fusion.baselines import average, gradient_maximum, importance_blend, maximum, seamless_clone
 from lib.context_fusion.importance import strong_gradient_or_light
 from lib.context_fusion.reconstruct import Fusion
-from lib.context_fusion.scenes import resized
 from lib.context_fusion.settings import ImageSettings, Rule, VideoSettings
 from lib.context_fusion.still import fuse_image
 from lib.context_fusion.video import fuse_video
+from lib.data.images import resized
 from lib.data.samples import Sample, sample_image
 from lib.data.simulate import NightScene, night
 

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from lib.context_fusion.background import median_background
 from lib.context_fusion.registration import register_day, translate
 from lib.data.fixed_camera import FixedCamera
+from lib.data.images import resized
 from lib.data.origin import Origin
 from lib.data.samples import sample_clip, sample_image
 from lib.data.simulate import NightScene, NightSettings, night
@@ -121,15 +122,6 @@ def staged_clip(*, num_frames: int, height_px: int, generator: Generator) -> Cli
     background = median_background(by_day)
     scene = night(background, num_frames=num_frames, generator=generator, settings=STAGED_CLIP)
     return Clip(by_day, background, scene, [sample.origin, replace(scene.origin, name="night traffic")])
-
-
-def resized(image: Tensor, height_px: int) -> Tensor:
-    """Image (3, H, W) at most `height_px` high, its shape kept; a smaller one stays as it is."""
-    height, width = image.shape[-2:]
-    if height <= height_px:
-        return image
-    size = (height_px, round(width * height_px / height))
-    return F.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
 
 
 def _tensors_on(scene: Pair | Clip | NightScene, device: torch.device) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lib.checks import check_image
@@ -119,3 +120,14 @@ def write_image(path: str | Path, image: Tensor) -> None:
         raise SpecError(f"a picture file ends in one of {', '.join(WRITE_SUFFIXES)}: got {path.name!r}")
     with appears_whole(path) as partial:
         Image.fromarray(array_from_image(image)).save(partial, quality=LOSSY_QUALITY)
+
+
+def resized(image: Tensor, height_px: int) -> Tensor:
+    """Image (3, H, W) or video (T, 3, H, W) at most `height_px` high, its shape kept; a smaller one stays as it is."""
+    height, width = image.shape[-2:]
+    if height <= height_px:
+        return image
+    size = (height_px, round(width * height_px / height))
+    frames = image.reshape(-1, *image.shape[-3:])
+    smaller = F.interpolate(frames, size=size, mode="bilinear", antialias=True).clamp(0, 1)
+    return smaller.reshape(*image.shape[:-2], *size)

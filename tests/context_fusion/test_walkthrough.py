@@ -8,7 +8,7 @@ from torch import Generator
 
 from lib.bench.schema import read_cells
 from lib.context_fusion import feather, larger_gradient, mix_gradients, strong_gradient_or_light
-from lib.context_fusion.scenes import camera_pair, chosen_pair, resized, staged_clip, staged_pair
+from lib.context_fusion.scenes import camera_pair, chosen_pair, staged_clip, staged_pair
 from lib.context_fusion.settings import ImageSettings
 from lib.context_fusion.walkthrough import (
     bleeding,
@@ -157,11 +157,6 @@ def test_a_camera_folder_is_registered_and_without_truth(pair, tmp_path):
         camera_pair(str(tmp_path / "square"), 1, height_px=120)
     with pytest.raises(DataMissing):
         chosen_pair(str(tmp_path / "nowhere"), 0, pair, height_px=120)
-
-
-def test_pictures_are_made_smaller_and_never_larger():
-    assert resized(torch.zeros(3, 50, 70), 25).shape == (3, 25, 35)
-    assert resized(torch.zeros(3, 50, 70), 51).shape == (3, 50, 70)
 
 
 def choices() -> list[str]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.data.images import array_from_image, read_image, write_image
+from lib.data.images import array_from_image, read_image, resized, write_image
 from lib.errors import DataMissing, LabError, ShapeError, SpecError
 
 
@@ -140,3 +140,9 @@ def test_write_image_leaves_nothing_on_a_full_disk(small_disk):
 def test_write_image_in_a_read_only_folder_is_one_sentence(read_only_folder):
     with pytest.raises(LabError, match=r"read-only|may not be written"):
         write_image(read_only_folder / "a.png", torch.zeros(3, 2, 2))
+
+
+def test_pictures_and_clips_are_made_smaller_and_never_larger():
+    assert resized(torch.zeros(3, 50, 70), 25).shape == (3, 25, 35)
+    assert resized(torch.zeros(2, 3, 50, 70), 25).shape == (2, 3, 25, 35)
+    assert resized(torch.zeros(3, 50, 70), 51).shape == (3, 50, 70)
