@@ -73,7 +73,7 @@ class PWCLite(nn.Module):
             flow = torch.zeros_like(first[:, :2], dtype=torch.promote_types(first.dtype, torch.float32))
         else:
             second = sample_at_flow(second, flow, padding="border")
-        correlation = local_correlation(first / first.shape[1], second, radius=RADIUS)
+        correlation = local_correlation(first, second, radius=RADIUS) / first.shape[1]
         reduced = self.conv_1x1[level_idx](first)
         features, step = self.flow_estimators(torch.cat((F.leaky_relu(correlation, SLOPE), reduced, flow), dim=1))
         flow = flow + step

@@ -14,9 +14,16 @@ TILE = 8
 def local_correlation(first: Tensor, second: Tensor, *, radius: int) -> Tensor:
     """Sum over channels of first(x) second(x + d) for each displacement d, with zeros outside the picture.
 
-    first, second: (B, C, H, W), any range. Divide `first` by C for the mean of PWC-Net, by sqrt(C) for attention.
-    Returns (B, (2 radius + 1)^2, H, W), displacements in row-major order: dy from -radius outermost, then dx.
+    first, second: (B, C, H, W), any range. Divide the result by C for the mean of PWC-Net, by sqrt(C) for attention.
+    Returns (B, (2 radius + 1)^2, H, W), displacements in row-major order: dy from -radius outermost, then dx; float32
+    or wider, also under autocast, since sums over many channels overflow half precision.
     """
+    wide = torch.promote_types(first.dtype, torch.float32)
+    with torch.autocast(first.device.type, enabled=False):
+        return _by_tiles(first.to(wide), second.to(wide), radius)
+
+
+def _by_tiles(first: Tensor, second: Tensor, radius: int) -> Tensor:
     batch, channels, height, width = first.shape
     diameter = 2 * radius + 1
     rows, columns = -(-height // TILE), -(-width // TILE)

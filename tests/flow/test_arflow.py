@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from lib.errors import LabError, ShapeError
+from lib.flow import load_flow
 from lib.flow.arflow import PWCLite, flow_pyramid
 from lib.flow.checkpoint import load_checkpoint
 
@@ -133,3 +134,20 @@ def test_refuses_the_checkpoint_of_another_network(tmp_path, procedural):
 def test_refuses_unpadded_pictures(network):
     with pytest.raises(ShapeError, match="multiples of 64"):
         network(*torch.rand(2, 1, 3, 64, 100))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (37, 70)])
+def test_any_size_through_load_flow(size, device):
+    estimator = load_flow("arflow", weights=None)
+    a, b = torch.rand(2, 2, 3, *size, generator=torch.Generator().manual_seed(1)).to(device)
+    flow = estimator(a, b)
+    assert flow.shape == (2, 2, *size)
+    assert flow.device.type == device.type
+
+
+def test_a_weights_file_through_load_flow_agrees_with_the_authors_network(tmp_path, pair, procedural, golden):
+    path = tmp_path / "arflow.safetensors"
+    save_file(procedural(RULE), path)
+    estimator = load_flow("arflow", weights=path, device="cpu")
+    assert_agrees(estimator(*pair), golden(ARRAYS)["fw0"])
+    assert estimator.weights.startswith("arflow.safetensors")

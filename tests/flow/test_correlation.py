@@ -51,3 +51,12 @@ def test_keeps_a_nan_within_its_window():
     bad = local_correlation(first, second, radius=4).isnan()
     assert bad.sum() == 81
     assert bad[0, :, 6:15, 6:15].sum() == 81
+
+
+def test_half_precision_features_neither_overflow_nor_underflow(device):
+    for size in (40.0, 2.0**-9):
+        flat = torch.full((1, 192, 9, 9), size, device=device, dtype=torch.float16)
+        with torch.autocast(device.type, dtype=torch.float16):
+            found = local_correlation(flat, flat, radius=1)
+        assert found.dtype == torch.float32
+        assert (found[0, 4] == 192 * size**2).all()

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lib.errors import LabError, ShapeError
+from lib.flow import load_flow
 from lib.flow.checkpoint import load_checkpoint
 from lib.flow.gmflow import GMFlow
 
@@ -119,7 +120,7 @@ def test_smallest_sizes_and_batches(networks, form, device):
 
 def test_flow_stays_float32_under_autocast(networks, form, pair, device):
     net = networks[form].to(device)
-    a, b = (image[..., :64, :64].to(device) for image in pair)
+    a, b = (image[..., :32, :64].to(device) for image in pair)
     with torch.autocast(device.type, dtype=torch.float16):
         flow = net(a, b)
     assert flow.dtype == torch.float32
@@ -160,3 +161,20 @@ def test_refuses_the_checkpoint_of_the_other_form(tmp_path, procedural):
 def test_refuses_unpadded_pictures(refine, side):
     with pytest.raises(ShapeError, match="multiples of"):
         GMFlow(refine=refine)(*torch.rand(2, 1, 3, 64, side))
+
+
+@pytest.mark.parametrize("name", ["gmflow", "gmflow_refine"])
+@pytest.mark.parametrize("size", [(1, 1), (37, 70)])
+def test_any_size_through_load_flow(name, size, device):
+    estimator = load_flow(name, weights=None)
+    a, b = torch.rand(2, 2, 3, *size, generator=torch.Generator().manual_seed(1)).to(device)
+    flow = estimator(a, b)
+    assert flow.shape == (2, 2, *size)
+    assert flow.device.type == device.type
+
+
+def test_a_weights_file_through_load_flow_agrees_with_the_authors_network(tmp_path, form, pair, data, procedural):
+    path = tmp_path / "gmflow.pth"
+    torch.save({"model": procedural(f"flow/gmflow_{form}_procedural.json")}, path)
+    estimator = load_flow("gmflow_refine" if FORMS[form] else "gmflow", weights=path, device="cpu")
+    assert_flow_agrees(estimator(*pair)[0], data["flow"])
