@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lib.checks import check_form, check_same_grid
+from lib.checks import check_form, check_planes, check_same_grid
 from lib.errors import ShapeError
 from lib.flow.warp import warp
 
@@ -24,12 +24,11 @@ def occlusion(
     so are occluded. Raises ShapeError when the two differ in shape, dtype or device or are not finite.
     """
     check_form("flow_ab", flow_ab, 4)
-    check_form("flow_ba", flow_ba, 4)
+    check_planes("flow_ba", flow_ba, ndim=4)
     check_same_grid("flow_ab", flow_ab, "flow_ba", flow_ba)
     if flow_ab.shape != flow_ba.shape:
         raise ShapeError(f"both flows must have one shape: got {tuple(flow_ab.shape)} and {tuple(flow_ba.shape)}")
     back = warp(flow_ba, flow_ab, padding="zeros")
     missed = (flow_ab + back).square().sum(dim=1)
     length = flow_ab.square().sum(dim=1) + back.square().sum(dim=1)
-    # the comparison is false for NaN, which would call an unknown pixel visible
-    return ~(missed <= relative * length + absolute_px2)
+    return missed > relative * length + absolute_px2
