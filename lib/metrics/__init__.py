@@ -29,6 +29,7 @@ from lib.metrics.mabd import (
 )
 from lib.metrics.measure import Measure, score_or_reason
 from lib.metrics.noise import NOISE, noise_level
+from lib.metrics.perceptual import LPIPS, LPIPS_ALEX, LPIPS_HM, lpips
 from lib.metrics.underwater import (
     UCIQE,
     UCIQE_AUTHORS,
@@ -50,6 +51,9 @@ __all__ = [
     "GHOSTING",
     "GRADIENT_FIDELITY",
     "HALO",
+    "LPIPS",
+    "LPIPS_ALEX",
+    "LPIPS_HM",
     "MABD",
     "MABD_ERROR",
     "MABD_STILL",
@@ -77,6 +81,7 @@ __all__ = [
     "ghosting",
     "gradient_fidelity",
     "halo_profile",
+    "lpips",
     "mabd",
     "mabd_error",
     "mabd_variance",
