@@ -1,0 +1,116 @@
+"""The methods of the comparison by name, each from a case to its enhanced video, and how the networks are trained."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+
+from lib.data.cuts import CutDetector
+from lib.errors import SpecError
+from lib.zero_tig.baselines import clahe, equalise_luma, gamma, gamma_to_mean
+from lib.zero_tig.model import Enhancement, State, ZeroIG, ZeroTIG
+from lib.zero_tig.scenes import Case
+from lib.zero_tig.settings import Settings
+from lib.zero_tig.train import Step, train_on
+from lib.zero_tig.weights import inflate, load_weights
+from lib.zero_tig.zero_dce import DCESettings, zero_dce
+
+Kind = Literal["zero_ig", "zero_tig"]
+OURS = ("Zero-IG", "Zero-TIG")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the zero-shot methods learn from a video.
+
+    settings: of Zero-IG and Zero-TIG, with epochs and learning rate. weights: what both start from, a name or file of
+    `load_weights`, "" for new networks. dce: of Zero-DCE, which always starts from new networks.
+    """
+
+    settings: Settings = field(default_factory=Settings)
+    weights: str = "zero_ig"
+    dce: DCESettings = field(default_factory=DCESettings)
+
+    def under_water(self, underwater: bool) -> "Recipe":
+        """The same recipe with the losses of eqs 8 and 9, or without."""
+        return replace(self, settings=replace(self.settings, underwater=underwater))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that has seen its video, and the steps of its training."""
+
+    model: ZeroIG
+    steps: list[Step]
+
+
+Method = Callable[[Case, Recipe, int], Tensor]
+
+
+def start_model(kind: Kind, recipe: Recipe, *, seed: int) -> ZeroIG:
+    """The model before its video: Zero-IG, or Zero-TIG that starts from the same weights with zeros for the past.
+
+    seed: of the initialisation where the recipe names no weights; the same for both kinds.
+    Raises SpecError when Zero-IG is asked for and the weights are Zero-TIG's, and what `load_weights` raises.
+    """
+    if recipe.weights:
+        model = load_weights(recipe.weights, settings=recipe.settings)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = ZeroIG(recipe.settings)
+    if kind == "zero_tig":
+        return model if isinstance(model, ZeroTIG) else inflate(model)
+    if isinstance(model, ZeroTIG):
+        raise SpecError(f"weights {recipe.weights!r} are Zero-TIG's: Zero-IG needs weights without temporal inputs")
+    return model
+
+
+def train_on_case(kind: Kind, case: Case, recipe: Recipe, *, seed: int) -> Trained:
+    """A model trained on the case's video as the recipe says; the truth is not looked at."""
+    recipe = recipe.under_water(case.underwater)
+    model = start_model(kind, recipe, seed=seed).to(case.video.device)
+    steps = train_on(case.video, model, total=len(case.video))
+    return Trained(model.eval(), steps)
+
+
+@torch.no_grad()
+def play(model: ZeroIG, frames: Iterable[Tensor]) -> Iterator[Enhancement]:
+    """Each frame (3, H, W) taken apart, (1, 3, H, W) fields; the state is carried on and dropped at a cut."""
+    state: State | None = None
+    cuts = CutDetector()
+    for frame in frames:
+        if model.settings.cut_detection and cuts(frame):
+            state = None
+        found = model(frame[None], state)
+        state = found.state
+        yield found
+
+
+def reflectances(model: ZeroIG, video: Tensor) -> Tensor:
+    """The result R of each frame of a video, (T, 3, H, W)."""
+    return torch.cat([found.reflectance for found in play(model, video)])
+
+
+def _network(kind: Kind) -> Method:
+    def enhance(case: Case, recipe: Recipe, seed: int) -> Tensor:
+        return reflectances(train_on_case(kind, case, recipe, seed=seed).model, case.video)
+
+    return enhance
+
+
+def _zero_dce(case: Case, recipe: Recipe, seed: int) -> Tensor:
+    return zero_dce(case.video, generator=Generator().manual_seed(seed), settings=recipe.dce)
+
+
+METHODS: dict[str, Method] = {
+    "Zero-TIG": _network("zero_tig"),
+    "Zero-IG": _network("zero_ig"),
+    "Zero-DCE": _zero_dce,
+    "gamma 1/2.2": lambda case, recipe, seed: gamma(case.video),
+    "gamma to mean 0.5": lambda case, recipe, seed: gamma_to_mean(case.video),
+    "CLAHE": lambda case, recipe, seed: clahe(case.video),
+    "histogram equalisation": lambda case, recipe, seed: equalise_luma(case.video),
+}
