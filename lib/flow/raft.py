@@ -22,9 +22,8 @@ RENAMES = (
     # the third norm of a block is that of its shortcut, which the authors' files hold twice
     (r"(layer\d\.\d)\.norm3\.", r"\1.downsample.1."),
     (r"(layer\d\.\d)\.norm(\d)\.", r"\1.convnormrelu\2.1."),
-    (r"^update_block\.encoder\.conv([cf])(\d)\.", r"update_block.motion_encoder.conv\1\2.0."),
-    (r"^(update_block\.motion_encoder)\.convc", r"\1.convcorr"),
-    (r"^(update_block\.motion_encoder)\.convf(\d)", r"\1.convflow\2"),
+    (r"^update_block\.encoder\.convc(\d)\.", r"update_block.motion_encoder.convcorr\1.0."),
+    (r"^update_block\.encoder\.convf(\d)\.", r"update_block.motion_encoder.convflow\1.0."),
     (r"^update_block\.encoder\.conv\.", "update_block.motion_encoder.conv.0."),
     (r"^update_block\.gru\.conv([zrq])(\d)\.", r"update_block.recurrent_block.convgru\2.conv\1."),
     (r"^update_block\.gru\.conv([zrq])\.", r"update_block.recurrent_block.convgru1.conv\1."),
