@@ -1,5 +1,6 @@
 """Scores of images and videos; each function names its protocol, each Measure its unit and direction."""
 
+from lib.metrics.clip import CLIP_IQA, clip_iqa
 from lib.metrics.colour import COLOUR_SHIFT, colour_shift, rgb_to_lab
 from lib.metrics.eight_bit import PSNR_8BIT, PSNR_8BIT_HM, SSIM_8BIT, SSIM_8BIT_HM, psnr_8bit, ssim_8bit
 from lib.metrics.fusion import (
@@ -45,6 +46,7 @@ from lib.metrics.underwater import (
 )
 
 __all__ = [
+    "CLIP_IQA",
     "COLOUR_SHIFT",
     "CONTRAST_KEPT",
     "FLICKER",
@@ -75,6 +77,7 @@ __all__ = [
     "Measure",
     "UciqeParts",
     "UiqmParts",
+    "clip_iqa",
     "colour_shift",
     "contrast_kept",
     "flicker",
