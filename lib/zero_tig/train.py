@@ -1,6 +1,5 @@
 """Training on the frames of one video, in order, one optimiser step a frame, with the state carried (sec. IV)."""
 
-import copy
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -16,7 +15,7 @@ from lib.data.cuts import CutDetector
 from lib.errors import DataMissing, LabError, SpecError, Unavailable
 from lib.show.progress import progress
 from lib.zero_tig.losses import losses
-from lib.zero_tig.model import State, ZeroIG, ZeroTIG
+from lib.zero_tig.model import State, ZeroIG
 from lib.zero_tig.settings import Settings
 
 ADAM_BETAS = (0.9, 0.999)
@@ -55,6 +54,7 @@ class Trainer:
         self.num_steps = 0
         self.num_epochs = 0
         self.frame_idx = 0  # of the next frame in this epoch
+        self.last_frame: Tensor | None = None
         self.cuts = CutDetector()
         self.device = next(model.parameters()).device
         if self.settings.precision == "mixed" and self.device.type != "cuda":
@@ -91,7 +91,7 @@ class Trainer:
         """The next frame is the first of the video again: the state starts anew."""
         self.num_epochs += 1
         self.frame_idx = 0
-        self.state = None
+        self.state = self.last_frame = None
         self.cuts = CutDetector()
 
     def step(self, frame: Tensor) -> Step:
@@ -99,11 +99,11 @@ class Trainer:
 
         Raises Diverged, with model and optimiser as they were, when a loss or the gradient is not finite.
         """
-        frame = frame.to(self.device)[None]
-        if self.settings.cut_detection and self.cuts.is_cut(frame[0]):
+        frame = frame.to(self.device)
+        if self.settings.cut_detection and self.cuts(frame):
             self.state = None
         with self._autocast():
-            trace = self.model.training_pass(frame, self.state)
+            trace = self.model.training_pass(frame[None], self.state)
         by_name = losses(trace, self.settings)
         total: Tensor = torch.stack(list(by_name.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
@@ -114,7 +114,7 @@ class Trainer:
         self._check(values, total.item(), norm.item())
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        self.state = trace.full.state
+        self.state, self.last_frame = trace.full.state, frame
         self.num_steps += 1
         return Step(self.num_steps, total.item(), values, norm.item())
 
@@ -139,7 +139,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "state": None if self.state is None else [self.state.reflectance, self.state.illumination],
-            "cuts": self.cuts.state(),
+            "last_frame": self.last_frame,
             "counts": [self.num_steps, self.num_epochs, self.frame_idx],
         }
         with appears_whole(path) as part:
@@ -163,23 +163,12 @@ class Trainer:
         self.optimizer.load_state_dict(held["optimizer"])
         self.scaler.load_state_dict(held["scaler"])
         self.state = None if held["state"] is None else State(*held["state"])
-        self.cuts.restore(held["cuts"])
+        self.cuts, self.last_frame = CutDetector(), held["last_frame"]
+        if self.last_frame is not None:
+            self.cuts(self.last_frame)
         self.num_steps, self.num_epochs, self.frame_idx = held["counts"]
 
 
 def train_on(frames: Iterable[Tensor], model: ZeroIG, *, total: int | None = None) -> list[Step]:
     """Trains the model on the frames of one video, as its settings say; arguments and errors as in Trainer.fit."""
     return Trainer(model).fit(frames, total=total)
-
-
-def fine_tuned(pretrained: ZeroIG, settings: Settings) -> ZeroTIG:
-    """A Zero-TIG that begins as a trained Zero-IG: its filters on [L] and [H, S], zeros on the temporal inputs."""
-    model = ZeroTIG(settings).to(next(pretrained.parameters()).device)
-    weights = copy.deepcopy(pretrained.state_dict())
-    for name in ("illuminator.in_conv.0.weight", "reflector.conv1.weight"):
-        image_inputs = weights[name]
-        whole = torch.zeros_like(model.state_dict()[name])
-        whole[:, -image_inputs.shape[1] :] = image_inputs
-        weights[name] = whole
-    model.load_state_dict(weights)
-    return model
