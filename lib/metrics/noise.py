@@ -28,7 +28,8 @@ def noise_level(image: Tensor) -> float:
     the axes), its median absolute response as in wavelet denoising (Donoho and Johnstone 1994) instead of the mean, so
     that texture on less than half of the picture counts little. Windows that touch 0 or 1 are left out, because
     clipping hides noise, unless all do. White noise is assumed: noise that is smooth over pixels counts as less.
-    A gain is a gain of the noise: brighten two pictures equally before they are compared.
+    On 8-bit pictures it moves in steps of a quarter grey level. A gain is a gain of the noise: brighten two pictures
+    equally before they are compared.
     Raises ShapeError below 3 pixels a side.
     """
     check_pictures(image=image)

@@ -20,6 +20,11 @@ def test_finds_the_sigma_of_noise_on_a_smooth_picture(device: torch.device, sigm
     assert noise_level((ramp + noise(sigma, 3, 150, 200)).to(device)) == pytest.approx(sigma, rel=0.03)
 
 
+def test_eight_bit_pictures_are_read_to_a_quarter_grey_level() -> None:
+    picture = 0.5 + noise(3, 3, 150, 200)
+    assert noise_level((255 * picture).round() / 255) == pytest.approx(3, abs=0.26)
+
+
 def test_structure_counts_little() -> None:
     picture = 0.1 + 0.8 * sample_image("rocket").image
     clean = noise_level(picture)
