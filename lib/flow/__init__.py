@@ -6,7 +6,7 @@ a's pixel is in b.
 
 from lib.flow.colour import flow_to_rgb
 from lib.flow.error import endpoint_error, endpoint_error_map, outlier_fraction
-from lib.flow.estimator import FlowEstimator, estimate_downscaled, load_flow
+from lib.flow.estimator import FlowEstimator, FlowName, estimate_downscaled, load_flow
 from lib.flow.files import FlowField, read_flow, read_flow_field, write_flow
 from lib.flow.occlusion import occlusion
 from lib.flow.warp import resize_flow, warp
@@ -14,6 +14,7 @@ from lib.flow.warp import resize_flow, warp
 __all__ = [
     "FlowEstimator",
     "FlowField",
+    "FlowName",
     "endpoint_error",
     "endpoint_error_map",
     "estimate_downscaled",

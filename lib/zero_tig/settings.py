@@ -5,11 +5,19 @@ from dataclasses import dataclass, field, fields
 from typing import Literal, Self, get_args
 
 from lib.errors import SpecError
+from lib.flow import FlowName
 
 Direction = Literal["backward", "forward"]
 Over = Literal["reflectance", "illumination"]
 Retinex = Literal["noisy", "denoised"]
 Precision = Literal["full", "mixed"]
+CHOICES = {
+    "over": get_args(Over),
+    "retinex": get_args(Retinex),
+    "direction": get_args(Direction),
+    "flow": get_args(FlowName),
+    "precision": get_args(Precision),
+}
 
 # eqs 6 and 8: mean brightness that the low-light and the underwater mode aim at
 LOW_LIGHT_EXPOSURE = 0.5
@@ -49,7 +57,7 @@ class Settings:
     neighbour_sigma: float = 10.0  # of the 24-neighbour weights; the code's 10 is meant for 0..255, on 0..1 all are ~1
     weights: LossWeights = field(default_factory=LossWeights)
 
-    flow: str = "dis"  # estimator of lib.flow; the paper takes RAFT trained to its Sintel stage (sec. III-B)
+    flow: FlowName = "dis"  # estimator of lib.flow; the paper takes RAFT trained to its Sintel stage (sec. III-B)
     flow_weights: str = "auto"  # "auto" or a file
     flow_factor: int = 3  # frames are made this much smaller for the flow, sec. III-B
     equalise: bool = True  # histogram equalisation of L before the flow, eq. 2
@@ -61,14 +69,16 @@ class Settings:
     learning_rate: float = 3e-4  # code; the paper's fine-tuning takes 1e-4 (sec. IV)
     weight_decay: float = 3e-4  # sec. IV, inside the gradient
     clip_norm: float = 5.0  # code: global norm of the gradient
+    training_frames: int = 0  # about this many train, in runs of 8 spread over the video; 0: all, as the paper
+    crop_px: int = 0  # training sees the centre of the frame, at most this wide and high; 0: the whole frame
     precision: Precision = "full"  # "mixed": networks in half precision, losses in float32; on a GPU only
     compile_networks: bool = False  # torch.compile of the networks
 
     def __post_init__(self) -> None:
-        for name, choices in (("over", Over), ("retinex", Retinex), ("direction", Direction), ("precision", Precision)):
-            if getattr(self, name) not in get_args(choices):
-                raise SpecError(f"{name} must be one of {', '.join(get_args(choices))}: got {getattr(self, name)!r}")
-        for name, low in (("flow_factor", 1), ("epochs", 0)):
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise SpecError(f"{name} must be one of {', '.join(choices)}: got {getattr(self, name)!r}")
+        for name, low in (("flow_factor", 1), ("epochs", 0), ("training_frames", 0), ("crop_px", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < low:
                 raise SpecError(f"{name} must be a whole number of at least {low}: got {value!r}")

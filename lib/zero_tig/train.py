@@ -1,6 +1,7 @@
 """Training on the frames of one video, in order, one optimiser step a frame, with the state carried (sec. IV)."""
 
 import math
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,9 +17,9 @@ from lib.errors import DataMissing, LabError, SpecError, Unavailable
 from lib.show.progress import progress
 from lib.zero_tig.losses import losses
 from lib.zero_tig.model import State, ZeroIG
-from lib.zero_tig.settings import Settings
 
 ADAM_BETAS = (0.9, 0.999)
+RUN = 8  # consecutive frames of a video of which only some train
 
 
 class Diverged(LabError):
@@ -67,25 +68,50 @@ class Trainer:
     def fit(self, frames: Iterable[Tensor], *, total: int | None = None) -> list[Step]:
         """All epochs of the settings over the frames, with progress; after `resume` those that are left.
 
-        frames: images (3, H, W), 0..1, iterable again for each epoch. total: their number, for the progress bar.
+        frames: images (3, H, W), 0..1, iterable again for each epoch. total: their number; where it is not known, the
+        setting `training_frames` takes the first ones.
         Raises DataMissing without a frame, ShapeError for a bad one, Diverged when a loss is not finite.
         """
-        steps: list[Step] = []
-        whole = total * (self.settings.epochs - self.num_epochs) - self.frame_idx if total else None
-        for frame in progress(self._remaining(frames), total=whole, label="training steps"):
-            steps.append(self.step(frame))
-        return steps
+        run, period = self._runs(total)
+        left = None
+        if total:
+            per_epoch, done = (sum(idx % period < run for idx in range(end)) for end in (total, self.frame_idx))
+            left = per_epoch * (self.settings.epochs - self.num_epochs) - done
+        chosen = progress(self._remaining(frames, run, period), total=left, label="training steps")
+        return [self.step(frame) for frame in chosen]
 
-    def _remaining(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+    def _runs(self, total: int | None) -> tuple[int, int]:
+        """(run, period): frames train whose number is below `run` in each `period`; (1, 1) for all of them."""
+        limit = self.settings.training_frames
+        if not limit or (total is not None and total <= limit):
+            return 1, 1
+        if total is None:
+            return limit, sys.maxsize
+        run = min(RUN, limit)
+        return run, total * run // limit
+
+    def _remaining(self, frames: Iterable[Tensor], run: int, period: int) -> Iterator[Tensor]:
         while self.num_epochs < self.settings.epochs:
             seen = 0
             for seen, frame in enumerate(frames, start=1):
-                if seen > self.frame_idx:
-                    self.frame_idx = seen
-                    yield frame
+                if seen <= self.frame_idx:
+                    continue
+                self.frame_idx = seen
+                if run < period and (seen - 1) % period == 0:
+                    self.state = None
+                if (seen - 1) % period < run:
+                    yield self._cropped(frame)
             if seen == 0:
                 raise DataMissing("training needs at least one frame: the video has none")
             self.end_epoch()
+
+    def _cropped(self, frame: Tensor) -> Tensor:
+        """The centre of the frame that training sees."""
+        size = self.settings.crop_px
+        if not size:
+            return frame
+        top, left = (max(0, side - size) // 2 for side in frame.shape[-2:])
+        return frame[..., top : top + size, left : left + size]
 
     def end_epoch(self) -> None:
         """The next frame is the first of the video again: the state starts anew."""
@@ -127,8 +153,8 @@ class Trainer:
             return
         parts = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
         raise Diverged(
-            f"training stopped at step {self.num_steps + 1}: total loss {total:.4g}, gradient norm {norm:.4g} ({parts}); "
-            "the model is as after the step before; take a smaller learning_rate"
+            f"training stopped at step {self.num_steps + 1}: total loss {total:.4g}, gradient norm {norm:.4g} "
+            f"({parts}); the weights are as after the step before; take a smaller learning_rate"
         )
 
     def save(self, path: Path) -> None:
@@ -154,11 +180,9 @@ class Trainer:
             held = torch.load(path, map_location=self.device, weights_only=True)
         except (OSError, RuntimeError, ValueError, EOFError) as error:
             raise DataMissing(f"{path} is no readable training checkpoint: {error}") from error
-        kind = held.get("kind") if isinstance(held, dict) else None
+        kind = held.get("kind", "something else") if isinstance(held, dict) else "something else"
         if kind != type(self.model).__name__:
-            raise SpecError(
-                f"{path} must be a training checkpoint of {type(self.model).__name__}: it holds {kind or 'something else'}"
-            )
+            raise SpecError(f"{path} must be a training checkpoint of {type(self.model).__name__}: it holds {kind}")
         self.model.load_state_dict(held["model"])
         self.optimizer.load_state_dict(held["optimizer"])
         self.scaler.load_state_dict(held["scaler"])
@@ -170,5 +194,5 @@ class Trainer:
 
 
 def train_on(frames: Iterable[Tensor], model: ZeroIG, *, total: int | None = None) -> list[Step]:
-    """Trains the model on the frames of one video, as its settings say; arguments and errors as in Trainer.fit."""
+    """Trains the model in place on the frames of one video; arguments and errors as in Trainer.fit."""
     return Trainer(model).fit(frames, total=total)

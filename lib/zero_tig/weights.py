@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
+from lib.data.atomic import appears_whole
 from lib.data.weights import weights_file
 from lib.errors import LabError
 from lib.flow.checkpoint import fill, read_checkpoint
@@ -62,3 +64,9 @@ def inflate(model: ZeroIG, *, settings: Settings | None = None, align: Align | N
         weights[name] = whole
     inflated.load_state_dict(weights)
     return inflated.train(model.training)
+
+
+def save_weights(model: ZeroIG, path: Path) -> None:
+    """Writes the model's weights as .safetensors under this project's names; appears whole or not at all."""
+    with appears_whole(path) as part:
+        save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, part)

@@ -47,9 +47,7 @@ def frames(golden: Callable[..., object]) -> Callable[[str], list[Tensor]]:
 
 
 @pytest.fixture
-def model(
-    golden: Callable[..., object], tensors: Callable[[str], dict[str, Tensor]]
-) -> Callable[..., ZeroIG]:
+def model(golden: Callable[..., object], tensors: Callable[[str], dict[str, Tensor]]) -> Callable[..., ZeroIG]:
     """Golden model of a kind and weight set, float64, the given flow in place of an estimator."""
 
     def build(kind: str, weights: str, settings: Settings = QUIRKS) -> ZeroIG:
