@@ -76,8 +76,10 @@ def load_flow(
     """
     if name not in NAMES:
         raise SpecError(f"flow must be one of {', '.join(NAMES)}: got {name!r}")
-    if iterations is not None and (name not in ITERATED or iterations < 1):
-        raise SpecError(f"iterations is a number above 0 for {' and '.join(ITERATED)}: got {iterations} for {name}")
+    if iterations is not None and (name not in ITERATED or not isinstance(iterations, int) or iterations < 1):
+        raise SpecError(
+            f"iterations is a whole number above 0 for {' and '.join(ITERATED)}: got {iterations} for {name}"
+        )
     if name == "dis" and weights not in ("auto", None):
         raise SpecError(f"dis has no weights: got {weights}")
     with torch.random.fork_rng(devices=[]):
@@ -99,8 +101,8 @@ def estimate_downscaled(
     """
     a, b = _checked(a, b)
     height, width = a.shape[-2:]
-    if factor < 1 or factor > min(height, width):
-        raise SpecError(f"factor must be at least 1 and at most the shorter side of {height}x{width}: got {factor}")
+    if not isinstance(factor, int) or not 1 <= factor <= min(height, width):
+        raise SpecError(f"factor must be a whole number from 1 to the shorter side of {height}x{width}: got {factor}")
     small = (height // factor, width // factor)
     shrunk = (F.interpolate(image, size=small, mode="bilinear", align_corners=False) for image in (a, b))
     return resize_flow(estimator(*shrunk), (height, width))

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -74,10 +75,11 @@ def _warp_compiled(image: Tensor, flow: Tensor, padding: Padding) -> Tensor:
     from lib.flow import kernels
 
     image, flow = image.detach().contiguous(), flow.detach().contiguous()
-    result = torch.empty_like(image)
-    if kernels.warp(image.numpy(), flow.numpy(), padding == "zeros", result.numpy()):
+    # numpy asks for huge pages; torch's memory costs as much time in page faults as the warp takes
+    result = np.empty(image.shape, np.float32)
+    if kernels.warp(image.numpy(), flow.numpy(), padding == "zeros", result):
         check_planes("flow", flow)
-    return result
+    return torch.from_numpy(result)
 
 
 def _warp_tensor(image: Tensor, flow: Tensor, padding: Padding) -> Tensor:

@@ -89,14 +89,14 @@ def test_mirrored_pictures_move_the_other_way() -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets(preset: str) -> None:
     first, second, truth = shifted_pair(5, 3)
-    estimator = FlowEstimator("dis", DIS(preset))  # type: ignore[arg-type]
+    estimator = FlowEstimator("dis", DIS(preset))
     assert endpoint_error(copy.deepcopy(estimator)(first, second), truth) < 0.5
 
 
 def test_bad_arguments_are_named() -> None:
     first, second, _ = shifted_pair(1, 1)
     with pytest.raises(SpecError, match="ultrafast, fast, medium: got 'slow'"):
-        DIS("slow")  # type: ignore[arg-type]
+        DIS("slow")
     with pytest.raises(SpecError, match="dis has no weights"):
         load_flow("dis", weights="dis.pth")
     with pytest.raises(ShapeError, match=r"must lie within 0\.\.1: .*divide 8-bit pictures by 255"):

@@ -100,12 +100,13 @@ def test_bad_pictures_are_named() -> None:
 
 def test_options_are_checked() -> None:
     with pytest.raises(SpecError, match=", ".join(NAMES)):
-        load_flow("farneback")  # type: ignore[arg-type]
+        load_flow("farneback")
     for name in ("dis", "gmflow"):
-        with pytest.raises(SpecError, match="iterations is a number above 0 for raft and raft_small"):
-            load_flow(name, iterations=3)  # type: ignore[arg-type]
-    with pytest.raises(SpecError, match="above 0"):
-        load_flow("raft", iterations=0)
+        with pytest.raises(SpecError, match="iterations is a whole number above 0 for raft and raft_small"):
+            load_flow(name, iterations=3)
+    for iterations in (0, 2.5):
+        with pytest.raises(SpecError, match="above 0"):
+            load_flow("raft", iterations=iterations)
 
 
 def test_missing_weights_name_the_cure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -159,6 +160,6 @@ def test_downscaling_by_one_is_the_estimate_itself() -> None:
     first, second = pictures(3, 40, 32)
     estimator = FlowEstimator("recorder", Recorder())
     assert torch.equal(estimate_downscaled(estimator, first, second, factor=1), estimator(first, second))
-    for factor in (0, 33):
-        with pytest.raises(SpecError, match="factor must be at least 1"):
+    for factor in (0, 33, 1.5):
+        with pytest.raises(SpecError, match="factor must be a whole number from 1 to"):
             estimate_downscaled(estimator, first, second, factor=factor)

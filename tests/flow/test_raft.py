@@ -95,7 +95,7 @@ def test_layers_of_basic_raft_agree_with_the_authors(
     estimator = load_flow("raft", weights=None, iterations=3)
     weights = procedural("flow/raft_basic_procedural.json")
     fill(estimator.network, weights, source="procedural weights", rename=RAFT.checkpoint_key)
-    outputs = watch(estimator.network.network)  # type: ignore[arg-type]
+    outputs = watch(estimator.network.network)
     name = "flow/raft_basic_procedural.npz"
     flow = estimator(golden_image(name, "img1"), golden_image(name, "img2"))
 
@@ -146,7 +146,7 @@ def test_small_raft_pads_like_the_authors(
 ) -> None:
     name = "flow/raft_small_drift_straight_crop.npz"
     estimator = load_flow("raft_small", weights=small_weights, iterations=4)
-    outputs = watch(estimator.network.network)  # type: ignore[arg-type]
+    outputs = watch(estimator.network.network)
     flow = estimator(golden_image(name, "img1"), golden_image(name, "img2"))
     assert flow.shape == (1, 2, 254, 322)
     # the flow of the padded picture, 256 x 328

@@ -161,7 +161,7 @@ def test_bad_arguments_are_named() -> None:
     with pytest.raises(ShapeError, match="float tensor"):
         warp((image * 255).byte(), flow)
     with pytest.raises(SpecError, match="border, zeros: got 'reflect'"):
-        warp(image, flow, padding="reflect")  # type: ignore[arg-type]
+        warp(image, flow, padding="reflect")
 
 
 def test_resized_flow_is_the_same_motion(device: torch.device) -> None:
