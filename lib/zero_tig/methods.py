@@ -7,13 +7,13 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
-from lib.data.cuts import CutDetector
 from lib.errors import SpecError
 from lib.zero_tig.baselines import clahe, equalise_luma, gamma, gamma_to_mean
-from lib.zero_tig.model import Enhancement, State, ZeroIG, ZeroTIG
+from lib.zero_tig.enhance import Enhancer
+from lib.zero_tig.model import Enhancement, ZeroIG, ZeroTIG
 from lib.zero_tig.scenes import Case
 from lib.zero_tig.settings import Settings
-from lib.zero_tig.train import Step, train_on
+from lib.zero_tig.train import Step, Trainer
 from lib.zero_tig.weights import inflate, load_weights
 from lib.zero_tig.zero_dce import DCESettings, zero_dce
 
@@ -72,21 +72,13 @@ def train_on_case(kind: Kind, case: Case, recipe: Recipe, *, seed: int) -> Train
     """A model trained on the case's video as the recipe says; the truth is not looked at."""
     recipe = recipe.under_water(case.underwater)
     model = start_model(kind, recipe, seed=seed).to(case.video.device)
-    steps = train_on(case.video, model, total=len(case.video))
+    steps = Trainer(model).fit(case.video, total=len(case.video))
     return Trained(model.eval(), steps)
 
 
-@torch.no_grad()
 def play(model: ZeroIG, frames: Iterable[Tensor]) -> Iterator[Enhancement]:
     """Each frame (3, H, W) taken apart, (1, 3, H, W) fields; the state is carried on and dropped at a cut."""
-    state: State | None = None
-    cuts = CutDetector()
-    for frame in frames:
-        if model.settings.cut_detection and cuts(frame):
-            state = None
-        found = model(frame[None], state)
-        state = found.state
-        yield found
+    return map(Enhancer(model), frames)
 
 
 def reflectances(model: ZeroIG, video: Tensor) -> Tensor:
