@@ -14,7 +14,7 @@ from lib.data.images import read_image, resized
 from lib.data.origin import Origin, folder_sha256
 from lib.data.samples import SampleClip, sample_clip
 from lib.data.simulate import LowLightSettings, lowlight, underwater
-from lib.data.video import list_pictures, open_video
+from lib.data.video import list_pictures, natural_key, open_video
 from lib.errors import DataMissing, SpecError
 from lib.metrics.planes import GREY_LEVELS, luma
 
@@ -50,10 +50,9 @@ def dark_clip(name: str, *, seed: int, num_frames: int, height_px: int, level: s
 
     level: light left, "20 %" or "10 %" as in BVI-RLV.
     """
-    if level not in LEVELS:
-        raise SpecError(f"level must be one of {', '.join(LEVELS)}: got {level!r}")
+    light = _light(level)
     clip = _clip(name, num_frames, height_px)
-    dark = lowlight(clip.video, generator=Generator().manual_seed(seed), settings=LEVELS[level])
+    dark = lowlight(clip.video, generator=Generator().manual_seed(seed), settings=light)
     source = f"lib.data.simulate.lowlight over the sample clip {name}"
     origin = replace(dark.origin, name=f"{name} in the dark", licence=clip.origin.licence, source=source)
     return Case(f"{name}, {level}", dark.video, dark.truth, still_areas(dark.truth), origin)
@@ -68,15 +67,24 @@ def wet_clip(name: str, *, seed: int, num_frames: int, height_px: int) -> Case:
     return Case(f"{name}, under water", wet.video, wet.truth, still_areas(wet.truth), origin, underwater=True)
 
 
-def darkened_film(path: str, *, seed: int, num_frames: int, height_px: int, level: str = "20 %") -> Case:
-    """The first frames of somebody's own bright video or folder of frames, in simulated low light.
+def darkened_films(root: str, *, seed: int, num_frames: int, height_px: int, level: str = "20 %") -> list[Case]:
+    """Somebody's own bright clips in simulated low light, the first frames of each; none for root "".
 
-    Raises what open_video raises for a path that is no video.
+    root: a video file, a folder of frames, or a folder of either. Raises DataMissing when it holds no clip.
     """
-    truth = first_frames(path, num_frames=num_frames, height_px=height_px)
-    dark = lowlight(truth, generator=Generator().manual_seed(seed), settings=LEVELS[level])
-    origin = replace(dark.origin, name="own video in the dark", licence="that of the video")
-    return Case(f"own video, {level}", dark.video, truth, still_areas(truth), origin)
+    if not root:
+        return []
+    whole = Path(root)
+    entries = [] if whole.is_file() or list_pictures(whole) else sorted(whole.iterdir(), key=natural_key)
+    paths = [path for path in entries if path.is_file() or list_pictures(path)] if entries else [whole]
+    cases = []
+    for path in paths:
+        truth = first_frames(str(path), num_frames=num_frames, height_px=height_px)
+        dark = lowlight(truth, generator=Generator().manual_seed(seed), settings=_light(level))
+        source = "lib.data.simulate.lowlight over a clip that the user gave"
+        origin = replace(dark.origin, name=f"{path.stem} in the dark", licence="that of the clip", source=source)
+        cases.append(Case(f"{path.stem}, {level}", dark.video, truth, still_areas(truth), origin))
+    return cases
 
 
 def own_video(path: str, *, num_frames: int, height_px: int, is_underwater: bool = False) -> Case:
@@ -137,6 +145,12 @@ def origin_of_all(cases: Sequence[Case]) -> Origin:
     names = list(dict.fromkeys(case.origin.name for case in cases))
     licences = list(dict.fromkeys(case.origin.licence for case in cases))
     return Origin("simulated low light", "simulated", "; ".join(licences), "", f"lib.data.simulate: {', '.join(names)}")
+
+
+def _light(level: str) -> LowLightSettings:
+    if level not in LEVELS:
+        raise SpecError(f"level must be one of {', '.join(LEVELS)}: got {level!r}")
+    return LEVELS[level]
 
 
 # reading a film and shrinking it costs more than darkening it

@@ -33,7 +33,7 @@ from lib.zero_tig.evaluate import (
 from lib.zero_tig.methods import METHODS, Recipe, play, reflectances, start_model, train_on_case
 from lib.zero_tig.scenes import (
     dark_clip,
-    darkened_film,
+    darkened_films,
     origin_of_all,
     own_video,
     pictures_of,
@@ -236,8 +236,15 @@ def test_own_material_is_read_and_missing_material_is_named(case, tmp_path):
 
     for idx, frame in enumerate(case.truth):
         write_image(tmp_path / f"{idx}.png", frame)
-    film = darkened_film(str(tmp_path), seed=0, num_frames=3, height_px=20)
-    assert film.video.shape == (3, 3, 20, 47)
+    whole = darkened_films(str(tmp_path), seed=0, num_frames=3, height_px=20)
+    assert [one.video.shape for one in whole] == [(3, 3, 20, 47)]
+    (tmp_path.parent / "clips").mkdir()
+    tmp_path.rename(tmp_path.parent / "clips" / "first")
+    tmp_path = tmp_path.parent / "clips" / "first"
+    each = darkened_films(str(tmp_path.parent), seed=0, num_frames=3, height_px=20)
+    assert [one.origin.name for one in each] == ["first in the dark"]
+    assert torch.equal(each[0].video, whole[0].video)
+    assert darkened_films("", seed=0, num_frames=3, height_px=20) == []
     assert own_video(str(tmp_path), num_frames=2, height_px=64).truth is None
     pictures = pictures_of(str(tmp_path), height_px=20, num_pictures=2, name="mine")
     assert list(pictures.by_name) == ["0", "1"]
