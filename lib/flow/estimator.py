@@ -48,8 +48,10 @@ class FlowEstimator:
         self.network.to(device)
         padding = _padding(a.shape[-2], a.shape[-1], self.network)
         with torch.autocast(device.type, dtype=torch.float16, enabled=device.type == "cuda"):
-            padded = (F.pad(image.to(device, torch.float32), padding, mode="replicate") for image in (a, b))
-            flow = self.network(*padded)
+            moved = [image.to(device, torch.float32) for image in (a, b)]
+            if any(padding):
+                moved = [F.pad(image, padding, mode="replicate") for image in moved]
+            flow = self.network(*moved)
         left, right, top, bottom = padding
         flow = flow[..., top : flow.shape[-2] - bottom, left : flow.shape[-1] - right].float().to(a.device)
         if not flow.isfinite().all():
