@@ -53,7 +53,7 @@ class _Chunk:
 
 def convolve(image: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Convolution with zero padding: (B, C, H, W) and (K, C, 3, 3) to (B, K, H, W), float32 on the CPU, no gradient."""
-    pictures = image.contiguous().numpy()
+    pictures = image.numpy()
     points = _filter_points(weight)
     added = np.zeros(len(weight), np.float32) if bias is None else bias.contiguous().numpy()
     result = image.new_empty(len(image), len(weight), *image.shape[2:])
@@ -72,9 +72,9 @@ def gradients(
 
     of_result: the loss's gradient with respect to the result, (B, K, H, W).
     """
-    pictures, arriving = image.contiguous().numpy(), of_result.contiguous().numpy()
+    pictures, arriving = image.numpy(), of_result.numpy()
     transposed = _filter_points(weight).transpose(1, 2)
-    of_image = image.new_zeros(image.shape) if needs_image else None
+    of_image = image.new_empty(image.shape) if needs_image else None
     of_points = weight.new_zeros(NUM_POINTS, *weight.shape[:2]) if needs_weight else None
     for chunk in _chunks(image, len(weight)):
         _result_points(arriving[chunk.idx], chunk.first, chunk.size, chunk.outputs.numpy())
@@ -104,13 +104,15 @@ def _chunks(image: Tensor, num_results: int) -> Iterator[_Chunk]:
 def _filter_points(weight: Tensor) -> Tensor:
     """G w G' of each filter: (K, C, 3, 3) to (36, K, C)."""
     transform = weight.new_tensor(G)
-    return torch.einsum("iy,kx,ocyx->kioc", transform, transform, weight).reshape(NUM_POINTS, *weight.shape[:2])
+    taps = weight.permute(3, 2, 0, 1).reshape(9, -1)
+    return (torch.kron(transform, transform) @ taps).view(NUM_POINTS, *weight.shape[:2])
 
 
 def _filter_gradient(of_points: Tensor) -> Tensor:
-    """G' z G: the transpose of `_filter_points`."""
+    """G' z G, (36, K, C) to (K, C, 3, 3): the transpose of `_filter_points`."""
     transform = of_points.new_tensor(G)
-    return torch.einsum("iy,kx,kioc->ocyx", transform, transform, of_points.unflatten(0, (6, 6)))
+    of_taps = torch.kron(transform, transform).T @ of_points.flatten(1)
+    return of_taps.view(3, 3, *of_points.shape[1:]).permute(2, 3, 1, 0).contiguous()
 
 
 @kernel
@@ -169,7 +171,10 @@ def _set_results(points: Array, first: int, size: int, bias: Array, result: Arra
 
 @kernel
 def _add_inputs(points: Array, first: int, size: int, gradient: Array) -> None:
-    """B v B', added to tile rows first..first + size of the picture's gradient (C, H, W), where tiles overlap."""
+    """B v B' of tile rows first..first + size, into the picture's gradient (C, H, W); overlapping tiles add up.
+
+    Chunks come from top to bottom, so that a row is either new or was written by the tiles above.
+    """
     channels, height, width = gradient.shape
     per_row = (width + TILE - 1) // TILE
     row = np.empty(TILE * per_row + 2, np.float32)
@@ -188,8 +193,12 @@ def _add_inputs(points: Array, first: int, size: int, gradient: Array) -> None:
                     continue
                 start = U(i) * count + U(t * per_row)
                 _join_row(tiles, start, U(6) * count, U(per_row), row)
-                for x in range(width):
-                    gradient[c, y, x] += row[x + 1]
+                if i < 2 and first + t > 0:
+                    for x in range(width):
+                        gradient[c, y, x] += row[x + 1]
+                else:  # the first to reach this row
+                    for x in range(width):
+                        gradient[c, y, x] = row[x + 1]
 
 
 @kernel
