@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -178,8 +179,8 @@ class Trainer:
         """
         try:
             held = torch.load(path, map_location=self.device, weights_only=True)
-        except (OSError, RuntimeError, ValueError, EOFError) as error:
-            raise DataMissing(f"{path} is no readable training checkpoint: {error}") from error
+        except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
+            raise DataMissing(f"{path} is no readable training checkpoint: give a file of Trainer.save") from error
         kind = held.get("kind", "something else") if isinstance(held, dict) else "something else"
         if kind != type(self.model).__name__:
             raise SpecError(f"{path} must be a training checkpoint of {type(self.model).__name__}: it holds {kind}")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from lib.data.atomic import appears_whole
 from lib.data.weights import weights_file
@@ -69,4 +69,4 @@ def inflate(model: ZeroIG, *, settings: Settings | None = None, align: Align | N
 def save_weights(model: ZeroIG, path: Path) -> None:
     """Writes the model's weights as .safetensors under this project's names; appears whole or not at all."""
     with appears_whole(path) as part:
-        save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, part)
+        part.write_bytes(save({name: value.cpu().contiguous() for name, value in model.state_dict().items()}))

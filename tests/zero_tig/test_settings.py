@@ -1,0 +1,33 @@
+"""Settings: what they refuse, and the named readings."""
+
+import pytest
+
+from lib.errors import SpecError
+from lib.zero_tig import LossWeights, Settings
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"over": "eq6"}, "over must be one of reflectance, illumination: got 'eq6'"),
+        ({"flow": "spynet"}, "flow must be one of raft, raft_small"),
+        ({"epochs": 1.5}, "epochs must be a whole number of at least 0"),
+        ({"flow_factor": 0}, "flow_factor must be a whole number of at least 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
+        ({"weight_decay": float("nan")}, "weight_decay must be at least 0"),
+    ],
+)
+def test_wrong_values_are_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        Settings(**wrong)  # type: ignore[arg-type]
+
+
+def test_negative_loss_weight_is_refused() -> None:
+    with pytest.raises(SpecError, match="loss weight color"):
+        LossWeights(color=-1.0)
+
+
+def test_paper_and_published_code() -> None:
+    assert (Settings.paper().flow, Settings.paper().learning_rate, Settings.paper().epochs) == ("raft", 1e-4, 5)
+    code = Settings.published_code()
+    assert (code.direction, code.reference_quirks, code.learning_rate) == ("forward", True, 3e-4)
