@@ -180,7 +180,7 @@ def _with_plain_convolutions(model: ZeroIG) -> ZeroIG:
             if isinstance(layer, Conv3x3):
                 plain = nn.Conv2d(layer.in_channels, layer.out_channels, 3, padding=1)
                 plain.load_state_dict(layer.state_dict())
-                setattr(parent, name, plain.to(layer.weight.device))
+                setattr(parent, name, plain.to(layer.weight))
     return model
 
 
