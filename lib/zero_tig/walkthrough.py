@@ -11,18 +11,19 @@ from lib.flow import FlowEstimator
 from lib.metrics import Measure
 from lib.show.scores import Finding
 from lib.show.tables import Table, table
-from lib.zero_tig.baselines import brighten_to_mean
+from lib.zero_tig.baselines import brighten_to_mean, gamma_to_mean
 from lib.zero_tig.downsample import pair_downsample
 from lib.zero_tig.evaluate import MEASURES, scores_of
 from lib.zero_tig.losses import NAMES, Brightness
-from lib.zero_tig.methods import reflectances
-from lib.zero_tig.model import Enhancement, ZeroIG
+from lib.zero_tig.methods import Recipe, reflectances, train_on_case
+from lib.zero_tig.model import Enhancement
 from lib.zero_tig.scenes import Case, Pictures
 from lib.zero_tig.settings import Settings
-from lib.zero_tig.temporal import Alignment
+from lib.zero_tig.temporal import Alignment, equalise
 from lib.zero_tig.train import Step
 
 GREY_LEVELS = 255.0
+IN_VIEW = 0.999  # share of a warped pixel that came from inside the frame before
 # what a loss is there for, as section 6 of the fact sheet sorts them; one line each in the figure
 LOSS_GROUPS: dict[str, tuple[str, ...]] = {
     "brightness (over, pix)": ("over", "pix"),
@@ -40,7 +41,7 @@ ALIGNMENT = Measure(
     "grey levels",
     "lower",
     0.0,
-    "mean |difference| of the true previous frame, brought over by this flow, to the true current one, all pixels",
+    "mean |difference| of the true previous frame, warped by this flow, to the true current one; pixels in view",
 )
 
 
@@ -137,20 +138,24 @@ def alignment_error(case: Case, found: Sequence[Enhancement], settings: Settings
     errors = []
     for idx in range(1, len(found)):
         past = aligned_by(settings, found[idx - 1].reflectance, found[idx].denoised, moves=moves)
-        brought = past.alignment.warp(case.truth[idx - 1 : idx], past.flow)
-        errors.append(float((brought - case.truth[idx : idx + 1]).abs().mean()))
+        before, now = case.truth[idx - 1 : idx], case.truth[idx : idx + 1]
+        warped = past.alignment.warp(torch.cat([before, torch.ones_like(before)], dim=1), past.flow)
+        errors.append(float((warped[:, :3] - now).abs()[warped[:, 3:] > IN_VIEW].mean()))
     return GREY_LEVELS * sum(errors) / len(errors)
 
 
 def alignment_findings(case: Case, found: Sequence[Enhancement], settings: Settings) -> list[Finding]:
-    """The alignment error without motion, with the flow of L as it is, and with L equalised first (eqs 2 and 3)."""
-    ways = {
-        "nothing moves": (settings, False),
-        "flow of L as it is": (replace(settings, equalise=False), True),
-        "flow of L equalised": (replace(settings, equalise=True), True),
-    }
+    """The alignment error without motion, with the flow of L as it is, of L equalised (eqs 2 and 3), and of both.
+
+    The last equalises R(t-1) as well, which the paper doesn't: two pictures in the same tones.
+    """
+    plain, equalised = (replace(settings, equalise=flag) for flag in (False, True))
+    both = [replace(one, reflectance=equalise(one.reflectance)) for one in found]
     return [
-        Finding(name, ALIGNMENT, alignment_error(case, found, one, moves=moves)) for name, (one, moves) in ways.items()
+        Finding("nothing moves", ALIGNMENT, alignment_error(case, found, plain, moves=False)),
+        Finding("flow of L as it is", ALIGNMENT, alignment_error(case, found, plain)),
+        Finding("flow of L equalised", ALIGNMENT, alignment_error(case, found, equalised)),
+        Finding("flow of both equalised", ALIGNMENT, alignment_error(case, both, equalised)),
     ]
 
 
@@ -185,15 +190,27 @@ def channel_counts(video: Tensor, *, bins: int = 64) -> dict[str, tuple[list[flo
     return found
 
 
-def enhance_pictures(models: Mapping[str, ZeroIG], pictures: Pictures) -> dict[str, dict[str, Tensor]]:
-    """Each picture by each model, without training on it: method -> picture -> (3, H, W)."""
-    return {
-        method: {
-            name: reflectances(model, picture[None].to(next(model.parameters()).device))[0].cpu()
-            for name, picture in pictures.by_name.items()
-        }
-        for method, model in models.items()
-    }
+def enhance_pictures(
+    pictures: Pictures,
+    recipe: Recipe,
+    *,
+    steps: int,
+    underwater: bool,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+) -> dict[str, dict[str, Tensor]]:
+    """Each picture by gamma to mean 0.5 and by Zero-IG, trained on that picture alone: method -> picture -> (3, H, W).
+
+    steps: optimiser steps on a picture, the recipe "single"; 0 takes the weights as they are.
+    """
+    recipe = replace(recipe, settings=replace(recipe.settings, epochs=steps))
+    shown: dict[str, dict[str, Tensor]] = {"gamma to mean 0.5": {}, "Zero-IG": {}}
+    for name, picture in pictures.by_name.items():
+        case = Case(name, picture[None].to(device), None, None, pictures.origin, underwater)
+        model = train_on_case("zero_ig", case, recipe, seed=seed).model
+        shown["gamma to mean 0.5"][name] = gamma_to_mean(picture)
+        shown["Zero-IG"][name] = reflectances(model, case.video)[0].cpu()
+    return shown
 
 
 def equally_bright(video: Tensor, *, mean: float = 0.5) -> Tensor:
