@@ -12,6 +12,19 @@ WIDE = 32
 VERY_WIDE = 64
 
 
+def runs_kernels(image: Tensor) -> bool:
+    """Whether compiled kernels take this picture: (B, C, H, W), float32, on one thread of the CPU, not autocast."""
+    return (
+        not torch.compiler.is_compiling()
+        and torch.get_num_threads() == 1
+        and not torch.is_autocast_enabled("cpu")
+        and image.device.type == "cpu"
+        and image.dtype == torch.float32
+        and image.ndim == 4
+        and image.numel() > 0
+    )
+
+
 class Conv3x3(nn.Conv2d):
     """`nn.Conv2d` of 3x3 taps that keeps the size: (B, in, H, W) to (B, out, H, W).
 
@@ -26,7 +39,9 @@ class Conv3x3(nn.Conv2d):
         super().__init__(in_channels, out_channels, 3, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
-        if self._is_wide() and self._runs_kernels(image):
+        # torch's own convolution says best what is wrong with a picture
+        fits = image.ndim == 4 and image.shape[1] == self.in_channels
+        if fits and self._is_wide() and runs_kernels(image) and runs_kernels(self.weight):
             result: Tensor = _CompiledConvolution.apply(image, self.weight, self.bias)
             return result
         return super().forward(image)
@@ -34,18 +49,6 @@ class Conv3x3(nn.Conv2d):
     def _is_wide(self) -> bool:
         narrow, wide = sorted((self.in_channels, self.out_channels))
         return narrow >= WIDE or wide >= VERY_WIDE
-
-    def _runs_kernels(self, image: Tensor) -> bool:
-        return (
-            not torch.compiler.is_compiling()
-            and torch.get_num_threads() == 1
-            and not torch.is_autocast_enabled("cpu")
-            and image.device.type == self.weight.device.type == "cpu"
-            and image.dtype == self.weight.dtype == torch.float32
-            and image.ndim == 4
-            and image.shape[1] == self.in_channels  # torch's own convolution says best what is wrong
-            and image.numel() > 0
-        )
 
 
 class _CompiledConvolution(torch.autograd.Function):
