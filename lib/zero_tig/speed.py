@@ -5,8 +5,6 @@ half-size picture on its own, all 25 pixels of each 5x5 window side by side, one
 """
 
 import copy
-import importlib
-import importlib.util
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +12,7 @@ from scipy.stats import norm
 from torch import Tensor, nn
 
 from lib.context_fusion.speed import random_picture
+from lib.flow.speed import races as flow_races
 from lib.timing import Race
 from lib.zero_tig.convolution import Conv3x3
 from lib.zero_tig.model import ZeroIG, ZeroTIG
@@ -29,11 +28,11 @@ NO_GPU = "needs a GPU"
 
 def races() -> list[Race]:
     """Every row of the table, on a dark random picture with noise (seed 0)."""
-    return [_step_race(), *_flow_races(), _gpu_step_race(), _gpu_frame_race()]
+    return [_step_race(), *flow_races(), _gpu_step_race(), _gpu_frame_race()]
 
 
 def dark_picture(height: int, width: int) -> Tensor:
-    """Soft shapes at a seventh of their brightness, with noise of the same strength everywhere; (3, H, W), 0..1."""
+    """Soft shapes at 0.15 of their brightness, with noise of the same strength everywhere; (3, H, W), 0..1."""
     generator = torch.Generator().manual_seed(0)
     picture = random_picture(height, width, seed=0) * 0.15
     return (picture + 0.01 * torch.randn(picture.shape, generator=generator)).clamp(0, 1)
@@ -66,13 +65,6 @@ def _step_race() -> Race:
         1.8,
         check=check,
     )
-
-
-def _flow_races() -> list[Race]:
-    if importlib.util.find_spec("lib.flow.speed") is None:
-        return []
-    found: list[Race] = importlib.import_module("lib.flow.speed").races()
-    return found
 
 
 def _gpu_step_race() -> Race:

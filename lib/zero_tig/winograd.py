@@ -52,7 +52,7 @@ class _Chunk:
 
 
 def convolve(image: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Convolution with zero padding: (B, C, H, W) and (K, C, 3, 3) to (B, K, H, W), float32 on the CPU, no gradient."""
+    """Convolution with zero padding: (B, C, H, W), (K, C, 3, 3) to (B, K, H, W); float32, contiguous, CPU, no grad."""
     pictures = image.numpy()
     points = _filter_points(weight)
     added = np.zeros(len(weight), np.float32) if bias is None else bias.contiguous().numpy()

@@ -48,6 +48,10 @@ def plain_copy(layer, dtype=torch.float64):
     return plain.to(dtype)
 
 
+def is_compiled(result):
+    return type(result.grad_fn).__name__ == "_CompiledConvolutionBackward"
+
+
 def assert_near(found, exact):
     for name, value in exact.items():
         error = (found[name].double() - value).abs().max() / value.abs().max().clamp_min(1e-3)
@@ -67,7 +71,7 @@ def test_results_and_gradients_are_those_of_float64(channels, size, random, devi
 @pytest.mark.parametrize("channels", [(64, 64), (3, 64), (64, 3)])
 def test_the_wide_layers_really_take_the_compiled_form(channels):
     result = Conv3x3(*channels)(torch.zeros(1, channels[0], 8, 8))
-    assert type(result.grad_fn).__name__ == "_CompiledConvolutionBackward"
+    assert is_compiled(result)
 
 
 @pytest.mark.parametrize("channels", [(64, 64), (3, 64), (64, 3)])
@@ -108,7 +112,7 @@ def test_only_the_gradients_asked_for_are_made(channels, needed, random):
     assert all(leaf.grad is None for name, leaf in leaves.items() if name != needed)
 
 
-def test_memory_does_not_depend_on_the_height(monkeypatch, random):
+def test_memory_does_not_depend_on_the_height():
     """All workspaces of a tall picture together are those of a low one."""
     sizes = {}
     for height in (64, 256):
@@ -126,10 +130,6 @@ def test_nan_spreads_to_the_windows_that_see_it(random):
     assert result[..., :8, :].isfinite().all()
 
 
-def is_compiled(result):
-    return type(result.grad_fn).__name__ == "_CompiledConvolutionBackward"
-
-
 def test_float64_autocast_and_more_threads_are_torchs_own(random):
     layer, image = Conv3x3(64, 64), random(1, 64, 8, 8)
     assert not is_compiled(plain_result := copy.deepcopy(layer).double()(image.double()))
@@ -140,6 +140,11 @@ def test_float64_autocast_and_more_threads_are_torchs_own(random):
     assert not is_compiled(lowered)
     torch.set_num_threads(2)
     assert not is_compiled(layer(image))
+
+
+def test_under_torch_compile_it_is_torchs_own(random, monkeypatch):
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert not is_compiled(Conv3x3(64, 64)(random(1, 64, 8, 8)))
 
 
 def test_narrow_layers_are_torchs_own(random):
