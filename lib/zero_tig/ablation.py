@@ -12,6 +12,7 @@ from lib.show import sweeps
 from lib.show.ablations import interval_table
 from lib.show.canvas import ShownFigure
 from lib.show.progress import progress
+from lib.show.scores import score_entries
 from lib.show.sweeps import Axis, Sweep, axis_of, run_sweep
 from lib.show.tables import Table, table
 from lib.zero_tig.evaluate import DIGITS, MEASURES, scores_of
@@ -198,6 +199,12 @@ def flow_table(scores: FlowScores) -> Table:
     column = f"{ALIGNMENT.name} ({ALIGNMENT.unit})"
     rows = {label: {column: values} for label, values in scores.errors.items()}
     return interval_table(rows, digits={column: 2}, better={column: ALIGNMENT.better})
+
+
+def flow_entries(scores: FlowScores, *, data: str) -> list[dict[str, Any]]:
+    """The alignment errors as keyword arguments of a run's `add_score`, in the table `flow`."""
+    rows = {label: {"alignment": values} for label, values in scores.errors.items()}
+    return score_entries(rows, {"alignment": ALIGNMENT}, table="flow", data=data)
 
 
 def missing_table(scores: FlowScores) -> Table:

@@ -123,6 +123,16 @@ def beside_published(printed: Mapping[str, Mapping[str, str]], scores: Scores, *
     return table(rows, ["", *columns], caption=caption)
 
 
+def rows_of_table(scores: Scores, printed: Mapping[str, Mapping[str, str]]) -> Scores:
+    """Our scores in the places of a published table: the rows and measures that it has."""
+    columns = {column for row in printed.values() for column in row}
+    return {
+        method: {name: values for name, values in row.items() if MEASURES[name].name in columns and name in TABLE_NAMES}
+        for method, row in scores.items()
+        if method in printed
+    }
+
+
 def sheet(pictures: Mapping[str, Tensor], results: Mapping[str, Mapping[str, Tensor]]) -> ShownFigure:
     """A contact sheet: one row a picture, first as it is, then made equally bright by one gain, then each result.
 

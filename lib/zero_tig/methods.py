@@ -8,16 +8,18 @@ import torch
 from torch import Generator, Tensor
 
 from lib.errors import SpecError
+from lib.flow import FlowName
 from lib.zero_tig.baselines import clahe, equalise_luma, gamma, gamma_to_mean
 from lib.zero_tig.enhance import Enhancer
 from lib.zero_tig.model import Enhancement, ZeroIG, ZeroTIG
 from lib.zero_tig.scenes import Case
 from lib.zero_tig.settings import Settings
 from lib.zero_tig.train import Step, Trainer
-from lib.zero_tig.weights import SHIPPED, inflate, load_weights
+from lib.zero_tig.weights import inflate, load_weights
 from lib.zero_tig.zero_dce import DCESettings, zero_dce
 
 Kind = Literal["zero_ig", "zero_tig"]
+SHIPPED_PAIR = "shipped"  # each kind its own, pre-trained on the same frames
 OURS = ("Zero-IG", "Zero-TIG")
 FINE_TUNING_RATE = 1e-4  # sec. IV
 DCE_LONGEST_PX = 96  # keeps a step of Zero-DCE on a CPU well below a second
@@ -27,23 +29,29 @@ DCE_LONGEST_PX = 96  # keeps a step of Zero-DCE on a CPU well below a second
 class Recipe:
     """How the zero-shot methods learn from a video.
 
-    settings: of Zero-IG and Zero-TIG, with epochs and learning rate. weights: what both start from, a name or file of
-    `load_weights`, "" for new networks. dce: of Zero-DCE, which always starts from new networks.
+    settings: of Zero-IG and Zero-TIG, with epochs and learning rate. weights: "shipped" for each one's own, which were
+    pre-trained with the same steps on the same frames; else what both start from, a name or file of `load_weights`, ""
+    for new networks. dce: of Zero-DCE, which always starts from new networks.
     """
 
     settings: Settings = field(default_factory=Settings)
-    weights: str = SHIPPED
+    weights: str = SHIPPED_PAIR
     dce: DCESettings = field(default_factory=DCESettings)
 
     @classmethod
     def fine_tuning(cls, *, epochs: int, weights: str = "", dce_steps: int = 60, **settings: Any) -> Self:
         """The paper's fine-tuning (sec. IV): from trained weights at 1e-4; more settings by name.
 
-        weights: a file, "" for the shipped Zero-IG. Choice: flow at full size, since the frames of the embedded clips
+        weights: a file, "" for the shipped pair. Choice: flow at full size, since the frames of the embedded clips
         are smaller than the third of full HD that the paper's factor 3 leaves.
         """
         ours = Settings(**{"epochs": epochs, "learning_rate": FINE_TUNING_RATE, "flow_factor": 1} | settings)
-        return cls(ours, weights or SHIPPED, DCESettings(steps=dce_steps, longest_px=DCE_LONGEST_PX))
+        return cls(ours, weights or SHIPPED_PAIR, DCESettings(steps=dce_steps, longest_px=DCE_LONGEST_PX))
+
+    @classmethod
+    def paper(cls, *, epochs: int, flow: FlowName) -> Self:
+        """Sec. IV on full HD: five epochs at 1e-4, flow at a third of the size; from the shipped pair."""
+        return cls(Settings(epochs=epochs, learning_rate=FINE_TUNING_RATE, flow=flow))
 
     def under_water(self, underwater: bool) -> "Recipe":
         """The same recipe with the losses of eqs 8 and 9, or without."""
@@ -62,13 +70,14 @@ Method = Callable[[Case, Recipe, int], Tensor]
 
 
 def start_model(kind: Kind, recipe: Recipe, *, seed: int) -> ZeroIG:
-    """The model before its video: Zero-IG, or Zero-TIG that starts from the same weights with zeros for the past.
+    """The model before its video.
 
-    seed: of the initialisation where the recipe names no weights; the same for both kinds.
-    Raises SpecError when Zero-IG is asked for and the weights are Zero-TIG's, and what `load_weights` raises.
+    Shipped weights are those of the kind, trained on the same frames. From a file of Zero-IG weights or from new ones
+    Zero-TIG starts as the same Zero-IG with zeros for the past. seed: of the initialisation without weights.
+    Raises SpecError when Zero-IG is asked for and the file is Zero-TIG's, and what `load_weights` raises.
     """
     if recipe.weights:
-        model = load_weights(recipe.weights, settings=recipe.settings)
+        model = load_weights(kind if recipe.weights == SHIPPED_PAIR else recipe.weights, settings=recipe.settings)
     else:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -140,11 +140,11 @@ def pictures_of(root: str, *, height_px: int, num_pictures: int, name: str) -> P
     return Pictures(shown, origin)
 
 
-def origin_of_all(cases: Sequence[Case]) -> Origin:
+def origin_of_all(cases: Sequence[Case], *, name: str = "simulated low light") -> Origin:
     """One origin for scores over several simulated cases; it names the clips under them and their licences."""
     names = list(dict.fromkeys(case.origin.name for case in cases))
     licences = list(dict.fromkeys(case.origin.licence for case in cases))
-    return Origin("simulated low light", "simulated", "; ".join(licences), "", f"lib.data.simulate: {', '.join(names)}")
+    return Origin(name, "simulated", "; ".join(licences), "", f"lib.data.simulate: {', '.join(names)}")
 
 
 def _light(level: str) -> LowLightSettings:

@@ -12,6 +12,7 @@ from lib.zero_tig.ablation import (
     axes_of,
     effects_table,
     floor_table,
+    flow_entries,
     flow_scores,
     flow_table,
     flow_ways,
@@ -102,3 +103,4 @@ def test_flow_is_better_than_none_on_a_moving_camera_and_missing_weights_are_nam
     assert set(scores.errors) | set(scores.missing) == set(ways)
     assert "no weights of raft" in repr(missing_table(scores))
     assert "alignment error" in repr(flow_table(scores))
+    assert {entry["row"] for entry in flow_entries(scores, data="d")} == set(scores.errors)
