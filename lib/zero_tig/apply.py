@@ -26,7 +26,7 @@ def apply(
     source: Annotated[Path, typer.Argument(help="Dark or underwater video, folder of pictures, or picture.")],
     out: Annotated[Path, typer.Argument(help="Result: .mp4, .webm, a new folder, or a picture for a picture.")],
     underwater: Annotated[bool, typer.Option(help="Take out the colour cast of the water (eqs 8 and 9).")] = False,
-    weights: Annotated[str, typer.Option(help="Start: zero_ig (shipped), or a file of Zero-IG or Zero-TIG.")] = SHIPPED,
+    weights: Annotated[str, typer.Option(help="Start: zero_tig or zero_ig (shipped), or a file of either.")] = SHIPPED,
     epochs: Annotated[int, typer.Option(help="Passes of training over the video; 0 applies the weights.")] = 5,
     learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 3e-4,
     training_frames: Annotated[int | None, typer.Option(help="Frames that train; 0 all (GPU), 48 (CPU).")] = None,

@@ -57,7 +57,7 @@ def enhance_video(
 
     frames: images (3, H, W), 0..1, iterable again for each epoch, such as a VideoReader; total: their number, for the
     progress bar and for `training_frames`. start: the model that training goes on from, in place and under its own
-    settings; None takes the shipped Zero-IG with temporal inputs of zeros (recipe "pretrain + fine-tune").
+    settings; None takes the shipped, pre-trained Zero-TIG (recipe "pretrain + fine-tune").
     `ZeroTIG(settings)` is the recipe "single"; epochs=0 only applies `start`.
     on_trained: gets the model and the steps before the first image comes out.
     Raises what Trainer.fit and Enhancer raise.

@@ -32,7 +32,7 @@ class Pretraining:
     """How much, on what light and motion, and how fast."""
 
     num_single: int = 2500  # steps of Zero-IG alone, one frame a scene
-    num_temporal: int = 2000  # steps of Zero-IG and of Zero-TIG each, on moving scenes
+    num_temporal: int = 1500  # steps of Zero-IG and of Zero-TIG each, on moving scenes
     num_frames: int = 8  # of a moving scene
     height_px: int = 72
     width_px: int = 96

@@ -12,7 +12,7 @@ from lib.flow.checkpoint import fill, read_checkpoint
 from lib.zero_tig.model import Align, ZeroIG, ZeroTIG
 from lib.zero_tig.settings import Settings
 
-SHIPPED = "zero_ig"
+SHIPPED = "zero_tig"  # pre-trained, beside zero_ig
 # parts of the authors' checkpoints; they save the one residual block under blocks.0, blocks.1, blocks.2 and conv
 PARTS = {"denoise_1": "denoiser", "enhance": "illuminator", "denoise_2": "reflector"}
 FIRST_LAYERS = ("illuminator.in_conv.0.weight", "reflector.conv1.weight")
@@ -21,7 +21,7 @@ FIRST_LAYERS = ("illuminator.in_conv.0.weight", "reflector.conv1.weight")
 def load_weights(source: str | Path = SHIPPED, *, settings: Settings | None = None) -> ZeroIG:
     """The trained model of a file: a ZeroTIG if the file's first layers take the temporal inputs, else a ZeroIG.
 
-    source: "zero_ig", which is shipped, another name of the weights manifest, or a path to .safetensors or .pth in
+    source: "zero_tig" or "zero_ig", which are shipped, another name of the weights manifest, or a path to .safetensors or .pth in
     this project's or the authors' key names. Input of all of them: 0..1.
     Raises Unavailable or DataMissing when it is not there, LabError with the keys that do not fit.
     """

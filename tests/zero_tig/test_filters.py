@@ -52,7 +52,8 @@ def test_colours_are_the_published_ones(stored: Any) -> None:
 def test_neighbour_smoothness_for_every_sigma(sigma: float, stored: Any) -> None:
     a, b = picture(stored, "a"), picture(stored, "b")
     settings = Settings(neighbour_sigma=sigma)
-    assert neighbour_loss(b, a, settings).item() == pytest.approx(float(stored[f"N24_corrected_sigma{sigma}"]), rel=1e-9)
+    expected = float(stored[f"N24_corrected_sigma{sigma}"])
+    assert neighbour_loss(b, a, settings).item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_smoothness_and_its_gradient_are_the_published_ones(stored: Any) -> None:
