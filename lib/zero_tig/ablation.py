@@ -17,7 +17,7 @@ from lib.show.sweeps import Axis, Sweep, axis_of, run_sweep
 from lib.show.tables import Table, table
 from lib.zero_tig.evaluate import DIGITS, MEASURES, scores_of
 from lib.zero_tig.losses import NAMES
-from lib.zero_tig.methods import Recipe, play, reflectances, start_model
+from lib.zero_tig.methods import Recipe, Statistics, play, reflectances, start_model
 from lib.zero_tig.model import ZeroIG, ZeroTIG
 from lib.zero_tig.scenes import Case
 from lib.zero_tig.settings import Settings
@@ -36,10 +36,12 @@ class Variant:
     """One way to run the method: its settings, and what it knows of the frame before.
 
     feedback: the previous result brought over by optical flow (Zero-TIG), taken as it stands, or none (Zero-IG).
+    statistics: of the batch norm when the trained model plays the video, see `play`.
     """
 
     feedback: Feedback = "by flow"
     settings: Settings = field(default_factory=Settings)
+    statistics: Statistics = "frame"
 
     def start(self, recipe: Recipe, *, seed: int) -> ZeroIG:
         """The untrained model of this variant, from the recipe's weights."""
@@ -61,6 +63,7 @@ def axes_of(settings: Settings) -> dict[str, Axis[Variant]]:
     axes = [
         axis_of("feedback", base, {label: {"feedback": label} for label in ("by flow", "as it stands", "none")}),
         loss_axis(settings, NAMES),
+        axis_of("statistics", base, {name: {"statistics": name} for name in ("frame", "running")}, published="running"),
         choices("equalisation", {"on": {"equalise": True}, "off": {"equalise": False}}, "on"),
         choices("flow direction", {name: {"direction": name} for name in ("backward", "forward")}, "forward"),
         choices("published slips", {"off": {}, "on": {"reference_quirks": True}}, "on"),
@@ -106,7 +109,7 @@ class Bench:
         """The video (T, 3, H, W) of one variant, trained on the case."""
         model = variant.start(self.recipe, seed=seed).to(case.video.device)
         Trainer(model).fit(case.video, total=len(case.video))
-        return reflectances(model.eval(), case.video)
+        return reflectances(model.eval(), case.video, statistics=variant.statistics)
 
     def shown(self, axis: Axis[Variant], *, frame_idx: int) -> dict[str, Tensor]:
         """One frame of the first case by each variant of an axis that was run: label -> (3, H, W)."""

@@ -75,8 +75,8 @@ def score_entries(scores: Mapping[str, Any], *, table: str, data: str, weights: 
 
 
 def method_colour() -> dict[str, str]:
-    """One colour for each method and the input, the same in every figure."""
-    return method_colours([*METHODS])
+    """One colour for each method, the same in every figure; greys for the input and the truth."""
+    return method_colours([*METHODS]) | {INPUT: "0.5", "truth": "0.1"}
 
 
 def frame_grid(results: Results, case: Case, *, frame_idx: int, columns: int = 3) -> ShownFigure:

@@ -13,9 +13,9 @@ from lib.metrics import lpips, match_histogram, psnr_8bit, ssim_8bit
 from lib.show.progress import progress
 from lib.show.scores import Scores
 from lib.zero_tig.baselines import clahe, equalise_luma, gamma, gamma_to_mean
-from lib.zero_tig.enhance import Enhancer
 from lib.zero_tig.evaluate import PERCEPTUAL_NAMES, TABLE_NAMES, why_no_lpips
-from lib.zero_tig.methods import Kind, Recipe, start_model
+from lib.zero_tig.methods import Kind, Recipe, play, start_model
+from lib.zero_tig.model import ZeroIG
 from lib.zero_tig.train import Trainer
 from lib.zero_tig.zero_dce import enhance_frames, train_dce
 
@@ -60,10 +60,10 @@ def table_one(root: str, recipe: Recipe, *, device: torch.device | str = "cpu", 
     num_frames = 0
     for scene in progress(scenes, label="scenes"):
         num_frames += scene.num_frames
-        for method, play in players(scene, recipe, torch.device(device), seed=seed).items():
+        for method, method_player in players(scene, recipe, torch.device(device), seed=seed).items():
             with scene.open() as dark, scene.open_truth() as truth:
                 held = sums.setdefault(method, dict.fromkeys(names, 0.0))
-                for result, wanted in zip(play(on(device, dark)), on(device, truth), strict=True):
+                for result, wanted in zip(method_player(on(device, dark)), on(device, truth), strict=True):
                     for name, value in frame_scores(result, wanted, names).items():
                         held[name] += value
     scores = {method: {name: [total / num_frames] for name, total in held.items()} for method, held in sums.items()}
@@ -82,14 +82,19 @@ def players(
         some = [frame.to(device) for idx, frame in enumerate(dark) if idx % step == 0]
     dce = train_dce(some, generator=Generator().manual_seed(seed), settings=recipe.dce)
     return {
-        "Zero-TIG": Enhancer(temporal).stream,
-        "Zero-IG": Enhancer(single).stream,
+        "Zero-TIG": lambda frames: results(temporal, frames),
+        "Zero-IG": lambda frames: results(single, frames),
         "Zero-DCE": lambda frames: enhance_frames(dce, frames),
         "gamma 1/2.2": lambda frames: map(gamma, frames),
         "gamma to mean 0.5": lambda frames: map(gamma_to_mean, frames),
         "CLAHE": lambda frames: map(clahe, frames),
         "histogram equalisation": lambda frames: map(equalise_luma, frames),
     }
+
+
+def results(model: ZeroIG, frames: Iterable[Tensor]) -> Stream:
+    """The result R (3, H, W) of each frame, one after the other."""
+    return (found.reflectance[0] for found in play(model, frames))
 
 
 def frame_scores(result: Tensor, truth: Tensor, names: Iterable[str]) -> dict[str, float]:
