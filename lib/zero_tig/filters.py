@@ -25,7 +25,16 @@ def weighted_sum(image: Tensor, weights: tuple[float, ...]) -> Tensor:
 
 def local_mean(image: Tensor) -> Tensor:
     """5x5 mean with mirrored borders, (B, C, H, W); m5 of the fact sheet."""
-    return F.avg_pool2d(F.pad(image, (BOX // 2,) * 4, mode="reflect"), BOX, stride=1)
+    return _box_mean(F.pad(image, (BOX // 2,) * 4, mode="reflect"))
+
+
+def _box_mean(padded: Tensor) -> Tensor:
+    """5x5 means of whole windows, (..., H, W) to (..., H - 4, W - 4): six shifted sums, where pooling adds 25."""
+    for axis in (-1, -2):
+        length = padded.shape[axis] - (BOX - 1)
+        pairs = padded.narrow(axis, 0, length + 3) + padded.narrow(axis, 1, length + 3)
+        padded = pairs.narrow(axis, 0, length) + pairs.narrow(axis, 2, length) + padded.narrow(axis, 4, length)
+    return padded / BOX**2
 
 
 def local_deviation(image: Tensor) -> Tensor:
@@ -36,8 +45,8 @@ def local_deviation(image: Tensor) -> Tensor:
 
 def noise_energy(image: Tensor) -> Tensor:
     """V(x): 5x5 mean of (x - 5x5 mean) squared, zeros outside and 25 as divisor everywhere, (B, C, H, W)."""
-    mean = F.avg_pool2d(image, BOX, stride=1, padding=BOX // 2)
-    return F.avg_pool2d((image - mean).square(), BOX, stride=1, padding=BOX // 2)
+    mean = _box_mean(F.pad(image, (BOX // 2,) * 4))
+    return _box_mean(F.pad((image - mean).square(), (BOX // 2,) * 4))
 
 
 def texture_mask(first: Tensor, second: Tensor, *, luma: tuple[float, ...] = LUMA) -> Tensor:

@@ -21,7 +21,7 @@ from lib.zero_tig.filters import (
     ycbcr,
 )
 from lib.zero_tig.model import TrainingPass
-from lib.zero_tig.settings import LOW_LIGHT_EXPOSURE, UNDERWATER_EXPOSURE, Settings
+from lib.zero_tig.settings import Settings
 
 NAMES = ("over", "pix", "smooth", "res1", "cons1", "res2", "cons2", "ill", "inter", "var", "color")
 BRIGHTEST_TARGET = 0.8  # eq. 6 in the code: reflectance above this counts as well exposed
@@ -43,14 +43,15 @@ def brightness(denoised: Tensor, settings: Settings) -> Brightness:
     """alpha = target / mean, within 1..25, and beta = 0.7 ** -alpha / alpha.
 
     denoised: L, (B, 3, H, W). In low light the mean is that of luma and the target 0.5 (eq. 6); under water each
-    channel has its own mean, and the target is 0.3 (eq. 8), which lifts the red that the water took.
+    channel has its own mean, and the target is 0.3 (eq. 8), which lifts the red that the water took. Channels that are
+    brighter than the target stay as they are: a bright picture keeps its cast unless `exposure` is raised.
     """
     if settings.underwater:
-        mean, target = denoised.mean(dim=(2, 3), keepdim=True), UNDERWATER_EXPOSURE
+        mean = denoised.mean(dim=(2, 3), keepdim=True)
     else:
         luma = QUIRK_LUMA if settings.reference_quirks else LUMA
-        mean, target = weighted_sum(denoised, luma).mean(dim=(2, 3), keepdim=True), LOW_LIGHT_EXPOSURE
-    alpha = (target / (mean + 1e-9)).clamp(*FACTOR_RANGE)
+        mean = weighted_sum(denoised, luma).mean(dim=(2, 3), keepdim=True)
+    alpha = (settings.target / (mean + 1e-9)).clamp(*FACTOR_RANGE)
     return Brightness(alpha, 0.7**-alpha / alpha)
 
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.zero_tig.convolution import Conv3x3
+from lib.zero_tig.residual import add_normalised
 
 LEAK = 0.2
 DENOISER_CHANNELS = 48
@@ -45,17 +46,18 @@ class IlluminationNet(nn.Module):
     def __init__(self, in_channels: int) -> None:
         super().__init__()
         self.in_conv = nn.Sequential(Conv3x3(in_channels, ILLUMINATION_CHANNELS), nn.ReLU())
-        # the bias stays although a norm follows: the published weights have it
-        self.conv = nn.Sequential(
-            Conv3x3(ILLUMINATION_CHANNELS, ILLUMINATION_CHANNELS), nn.BatchNorm2d(ILLUMINATION_CHANNELS), nn.ReLU()
+        # the bias stays although a norm follows: the published weights have it; the ReLU is in add_normalised
+        self.conv = nn.ModuleList(
+            [Conv3x3(ILLUMINATION_CHANNELS, ILLUMINATION_CHANNELS), nn.BatchNorm2d(ILLUMINATION_CHANNELS)]
         )
         self.out_conv = nn.Sequential(Conv3x3(ILLUMINATION_CHANNELS, 3), nn.Sigmoid())
         self.apply(_initialise)
 
     def forward(self, image: Tensor) -> Tensor:
         features: Tensor = self.in_conv(image)
+        convolution, norm = self.conv
         for _ in range(NUM_BLOCKS):
-            features = features + self.conv(features)
+            features = add_normalised(features, convolution(features), norm)
         illumination: Tensor = self.out_conv(features)
         return illumination
 

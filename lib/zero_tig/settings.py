@@ -52,6 +52,9 @@ class Settings:
     """What the losses, the temporal feedback and the training follow. Defaults: the corrected reading of the paper."""
 
     underwater: bool = False  # eqs 8 and 9: one brightness factor a channel, which removes the cast of the water
+    exposure: float = (
+        0.0  # mean brightness aimed at, 0..1; 0: that of the paper, 0.5 (eq. 6) or under water 0.3 (eq. 8)
+    )
     over: Over = "reflectance"  # eq. 6 asks for S = 1 / alpha ("illumination"); the code compares L / S with alpha L
     retinex: Retinex = "noisy"  # H = I / S as the code; eq. 1 reads as L / S ("denoised")
     neighbour_sigma: float = 10.0  # of the 24-neighbour weights; the code's 10 is meant for 0..255, on 0..1 all are ~1
@@ -85,8 +88,15 @@ class Settings:
         for name in ("learning_rate", "clip_norm", "neighbour_sigma"):
             if not 0 < getattr(self, name) < math.inf:
                 raise SpecError(f"{name} must be above 0 and finite: got {getattr(self, name)!r}")
+        if not 0 <= self.exposure <= 1:
+            raise SpecError(f"exposure must lie within 0..1: got {self.exposure!r}")
         if not 0 <= self.weight_decay < math.inf:
             raise SpecError(f"weight_decay must be at least 0 and finite: got {self.weight_decay!r}")
+
+    @property
+    def target(self) -> float:
+        """Mean brightness that the losses aim at."""
+        return self.exposure or (UNDERWATER_EXPOSURE if self.underwater else LOW_LIGHT_EXPOSURE)
 
     @classmethod
     def paper(cls) -> Self:

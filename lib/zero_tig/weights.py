@@ -21,8 +21,8 @@ FIRST_LAYERS = ("illuminator.in_conv.0.weight", "reflector.conv1.weight")
 def load_weights(source: str | Path = SHIPPED, *, settings: Settings | None = None) -> ZeroIG:
     """The trained model of a file: a ZeroTIG if the file's first layers take the temporal inputs, else a ZeroIG.
 
-    source: "zero_tig" or "zero_ig", which are shipped, another name of the weights manifest, or a path to .safetensors or .pth in
-    this project's or the authors' key names. Input of all of them: 0..1.
+    source: "zero_tig" or "zero_ig", which are shipped, another name of the weights manifest, or a path to .safetensors
+    or .pth in this project's or the authors' key names. Input of all of them: 0..1.
     Raises Unavailable or DataMissing when it is not there, LabError with the keys that do not fit.
     """
     named = weights_file(str(source)).path if str(source).isidentifier() else Path(source)
