@@ -4,6 +4,8 @@ Layer tables of sec. III-A and of the published code: every convolution has a bi
 same size. Key names are those of the published Zero-IG and Zero-TIG checkpoints.
 """
 
+from typing import cast
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -55,7 +57,7 @@ class IlluminationNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         features: Tensor = self.in_conv(image)
-        convolution, norm = self.conv
+        convolution, norm = self.conv[0], cast(nn.BatchNorm2d, self.conv[1])
         for _ in range(NUM_BLOCKS):
             features = add_normalised(features, convolution(features), norm)
         illumination: Tensor = self.out_conv(features)
