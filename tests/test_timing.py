@@ -43,3 +43,15 @@ def test_every_row_of_the_speed_table_runs_and_agrees_with_its_peer():
         by_pyamg = torch.stack([torch.from_numpy(plane).view(20, 31) for plane in solve()])
         by_pyamg = by_pyamg - by_pyamg.mean((-2, -1), keepdim=True)
         torch.testing.assert_close(by_pyamg.float(), solve_poisson(div), atol=1e-3, rtol=0)
+
+
+def test_a_slow_peer_runs_in_fewer_rounds(capsys):
+    calls = {"ours": 0, "peer": 0}
+
+    def count(name):
+        calls[name] += 1
+
+    race = Race("work", lambda: count("ours"), "slow", lambda: count("peer"), 2, peer_rounds=1)
+    (result,) = run_races([race], rounds=3)
+    assert calls == {"ours": 4, "peer": 2}  # one warm-up each
+    assert result.ratio is not None

@@ -101,6 +101,7 @@ def _dis_race() -> Race:
         lambda: _random_raft()(first, second),
         150,
         check=check,
+        peer_rounds=1,
     )
 
 

@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from scipy.stats import norm
 from torch import Tensor, nn
 
-from lib.context_fusion.speed import random_picture
 from lib.flow.speed import races as flow_races
+from lib.flow.speed import soft_picture
 from lib.timing import Race
 from lib.zero_tig.convolution import Conv3x3
 from lib.zero_tig.model import ZeroIG, ZeroTIG
+from lib.zero_tig.networks import NUM_BLOCKS
 from lib.zero_tig.settings import Settings
 from lib.zero_tig.train import ADAM_BETAS, Trainer
 
@@ -34,7 +35,7 @@ def races() -> list[Race]:
 def dark_picture(height: int, width: int) -> Tensor:
     """Soft shapes at 0.15 of their brightness, with noise of the same strength everywhere; (3, H, W), 0..1."""
     generator = torch.Generator().manual_seed(0)
-    picture = random_picture(height, width, seed=0) * 0.15
+    picture = soft_picture(height, width)[0] * 0.15
     return (picture + 0.01 * torch.randn(picture.shape, generator=generator)).clamp(0, 1)
 
 
@@ -126,12 +127,12 @@ class PlainStep:
 
     def total_loss(self, raw: Tensor) -> Tensor:
         """Forward pass and weighted losses of the frame (1, 3, H, W)."""
-        remove, illuminate, refine = self.model.denoiser, self.model.illuminator, self.model.reflector
+        remove, refine = self.model.denoiser, self.model.reflector
         frame = raw + 1e-4
         frame1, frame2 = _halves(frame)
         half1, half2 = frame1 - remove(frame1), frame2 - remove(frame2)
         denoised = (frame - remove(frame)).clamp(1e-4, 1)
-        light = illuminate(denoised.detach()).clamp(1e-4, 1)
+        light = self._illuminate(denoised.detach()).clamp(1e-4, 1)
         light1, light2 = _halves(light)
         rough, rough1, rough2 = (
             (a / b).clamp(1e-4, 1) for a, b in ((frame, light), (frame1, light1), (frame2, light2))
@@ -164,6 +165,14 @@ class PlainStep:
             + WEIGHTS.var * mse(_noise_energy(rough), _noise_energy(result - rough))
             + WEIGHTS.color * mse(_blur((denoised / light).clamp(0, 1).detach()), _blur(result))
         )
+
+    def _illuminate(self, denoised: Tensor) -> Tensor:
+        net = self.model.illuminator
+        features = net.in_conv(denoised)
+        for _ in range(NUM_BLOCKS):
+            features = features + F.relu(net.conv[1](net.conv[0](features)))
+        light: Tensor = net.out_conv(features)
+        return light
 
 
 def _with_plain_convolutions(model: ZeroIG) -> ZeroIG:
