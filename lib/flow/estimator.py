@@ -156,9 +156,9 @@ def _load(network: nn.Module, name: str, weights: str | Path | None) -> str:
     """Fills the network; gives back what a record says of the weights."""
     if weights is None:
         return f"random start (seed {RANDOM_SEED})"
+    from lib.data.checkpoint import load_checkpoint
     from lib.data.origin import file_sha256
     from lib.data.weights import weights_file
-    from lib.flow.checkpoint import load_checkpoint
 
     path = weights_file(name).path if weights == "auto" else Path(weights)
     load_checkpoint(network, path, rename=getattr(network, "checkpoint_key", None))

@@ -8,10 +8,12 @@ bright truth: the losses have none. Zero-IG and Zero-TIG share the first stage a
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
+from typing import cast
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 import lib
 from lib.data.images import resized
@@ -33,6 +35,7 @@ class Pretraining:
 
     num_single: int = 2500  # steps of Zero-IG alone, one frame a scene
     num_temporal: int = 1500  # steps of Zero-IG and of Zero-TIG each, on moving scenes
+    num_calibration: int = 150  # scenes of two frames that batch norm's running statistics are taken over
     num_frames: int = 8  # of a moving scene
     height_px: int = 72
     width_px: int = 96
@@ -64,6 +67,7 @@ def pretrain(plan: Pretraining, *, device: torch.device | str = "cpu") -> Pretra
     temporal = inflate(first, settings=settings)
     for model in (single, temporal):
         _run(model, dark_scenes(plan, num_frames=plan.num_frames, seed=plan.seed + 1), plan.num_temporal)
+        calibrate(model, dark_scenes(plan, num_frames=2, seed=plan.seed + 2), plan.num_calibration)
     return Pretrained(single.eval(), temporal.eval())
 
 
@@ -74,6 +78,23 @@ def _run(model: ZeroIG, scenes: Iterator[Tensor], num_steps: int) -> None:
         if is_first:
             trainer.state = None
         trainer.step(frame)
+
+
+def calibrate(model: ZeroIG, scenes: Iterator[Tensor], num_scenes: int) -> None:
+    """Sets the running statistics of batch norm to the mean over many scenes; training leaves those of its last ones.
+
+    Choice: the published code has no such step, because it applies a model to the video that it was trained on.
+    """
+    norm = cast(nn.BatchNorm2d, model.illuminator.conv[1])
+    norm.reset_running_stats()
+    usual, norm.momentum = norm.momentum, None  # the plain mean of all passes
+    model.train()
+    with torch.no_grad():
+        for scene in islice(scenes, num_scenes):
+            state = None
+            for frame in scene:
+                state = model(frame[None].to(norm.weight.device), state).state
+    norm.momentum = usual
 
 
 def _frames(scenes: Iterator[Tensor]) -> Iterator[tuple[Tensor, bool]]:

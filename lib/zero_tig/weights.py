@@ -6,9 +6,9 @@ import torch
 from safetensors.torch import save
 
 from lib.data.atomic import appears_whole
+from lib.data.checkpoint import fill, read_checkpoint
 from lib.data.weights import weights_file
 from lib.errors import LabError
-from lib.flow.checkpoint import fill, read_checkpoint
 from lib.zero_tig.model import Align, ZeroIG, ZeroTIG
 from lib.zero_tig.settings import Settings
 

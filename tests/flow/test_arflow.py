@@ -4,10 +4,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from lib.data.checkpoint import load_checkpoint
 from lib.errors import LabError, ShapeError
 from lib.flow import load_flow
 from lib.flow.arflow import PWCLite, flow_pyramid
-from lib.flow.checkpoint import load_checkpoint
 
 ARRAYS, RULE = "flow/pwclite_procedural.npz", "flow/pwclite_procedural.json"
 # float32 against float32 of the reference: 3e-5 px measured, seven times that accepted

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from lib.data.checkpoint import load_checkpoint
 from lib.errors import LabError, ShapeError
 from lib.flow import load_flow
-from lib.flow.checkpoint import load_checkpoint
 from lib.flow.gmflow import GMFlow
 
 FORMS = {"basic": False, "refine": True}

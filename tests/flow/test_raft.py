@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lib.data.checkpoint import fill
 from lib.errors import LabError
 from lib.flow import endpoint_error, load_flow, outlier_fraction
-from lib.flow.checkpoint import fill
 from lib.flow.raft import RAFT, torchvision_key
 
 Images = Callable[[str, str], Tensor]

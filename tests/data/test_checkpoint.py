@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from lib.data.checkpoint import describe, fill, load_checkpoint, read_checkpoint
 from lib.errors import DataMissing, LabError
-from lib.flow.checkpoint import describe, fill, load_checkpoint, read_checkpoint
 
 
 def small_net():
@@ -170,15 +170,8 @@ def test_says_what_a_real_file_looks_like(reference, file, kind):
         load_checkpoint(small_net(), path)
 
 
-def test_names_torchvisions_and_the_authors_networks(procedural):
+def test_names_torchvisions_networks_by_their_keys():
     from torchvision.models.optical_flow import raft_large, raft_small
 
     assert "torchvision's large RAFT" in describe(raft_large().state_dict())
     assert "torchvision's small RAFT" in describe(raft_small().state_dict())
-    for name, kind in [
-        ("raft_basic", "a basic RAFT"),
-        ("pwclite", "a PWC-Lite"),
-        ("gmflow_basic", "a basic GMFlow"),
-        ("gmflow_refine", "a refined GMFlow"),
-    ]:
-        assert kind in describe(procedural(f"flow/{name}_procedural.json"))
