@@ -69,7 +69,7 @@ def axes_of(settings: Settings) -> dict[str, Axis[Variant]]:
         choices("published slips", {"off": {}, "on": {"reference_quirks": True}}, "on"),
         choices("dividend", {name: {"retinex": name} for name in ("noisy", "denoised")}, "noisy"),
         choices("over-exposure", {name: {"over": name} for name in ("reflectance", "illumination")}, "reflectance"),
-        choices("epochs", {f"{n}": {"epochs": n} for n in sorted({0, settings.epochs, 2 * settings.epochs})}),
+        choices("epochs", {f"{n}": {"epochs": n} for n in sorted({0, (settings.epochs + 1) // 2, settings.epochs})}),
     ]
     return {axis.name: axis for axis in axes}
 
