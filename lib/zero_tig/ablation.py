@@ -60,6 +60,10 @@ def axes_of(settings: Settings) -> dict[str, Axis[Variant]]:
         variants = {label: {"settings": replace(settings, **change)} for label, change in changes.items()}
         return axis_of(name, base, variants, published=published)
 
+    # the shipped weights' own statistics are right for them as long as they are not trained
+    untouched = {"settings": replace(settings, epochs=0), "statistics": "running"}
+    trained = sorted({(settings.epochs + 1) // 2, settings.epochs})
+    epochs = {"0": untouched} | {f"{n}": {"settings": replace(settings, epochs=n)} for n in trained}
     axes = [
         axis_of("feedback", base, {label: {"feedback": label} for label in ("by flow", "as it stands", "none")}),
         loss_axis(settings, NAMES),
@@ -69,7 +73,7 @@ def axes_of(settings: Settings) -> dict[str, Axis[Variant]]:
         choices("published slips", {"off": {}, "on": {"reference_quirks": True}}, "on"),
         choices("dividend", {name: {"retinex": name} for name in ("noisy", "denoised")}, "noisy"),
         choices("over-exposure", {name: {"over": name} for name in ("reflectance", "illumination")}, "reflectance"),
-        choices("epochs", {f"{n}": {"epochs": n} for n in sorted({0, (settings.epochs + 1) // 2, settings.epochs})}),
+        axis_of("epochs", base, epochs),
     ]
     return {axis.name: axis for axis in axes}
 
