@@ -72,7 +72,7 @@ class ZeroIG(nn.Module):
         super().__init__()
         self.settings = settings or Settings()
         self.denoiser = NoiseNet(3, 3)
-        self.illuminator = IlluminationNet(3 + self.context_channels)
+        self.illuminator = IlluminationNet(3 + self.context_channels, shared_statistics=self.settings.reference_quirks)
         self.reflector = NoiseNet(6 + self.context_channels, 6)
 
     def forward(self, frame: Tensor, state: State | None = None) -> Enhancement:

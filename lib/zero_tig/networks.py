@@ -41,25 +41,28 @@ class NoiseNet(nn.Module):
 class IlluminationNet(nn.Module):
     """IE-Net: one residual block, applied three times, between an input and an output layer.
 
-    The block's convolution and its batch norm are one module: its running statistics move three times a pass.
+    The block is one convolution and one batch norm. Choice: each of the three uses has running statistics of its own;
+    the published code has one for all, which fits none of them (shared_statistics=True).
     forward: (B, in, H, W), in = 3 or 9, to illumination (B, 3, H, W) within 0..1.
     """
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self, in_channels: int, *, shared_statistics: bool = False) -> None:
         super().__init__()
-        self.in_conv = nn.Sequential(Conv3x3(in_channels, ILLUMINATION_CHANNELS), nn.ReLU())
+        channels = ILLUMINATION_CHANNELS
+        self.shared_statistics = shared_statistics
+        self.in_conv = nn.Sequential(Conv3x3(in_channels, channels), nn.ReLU())
         # the bias stays although a norm follows: the published weights have it; the ReLU is in add_normalised
-        self.conv = nn.ModuleList(
-            [Conv3x3(ILLUMINATION_CHANNELS, ILLUMINATION_CHANNELS), nn.BatchNorm2d(ILLUMINATION_CHANNELS)]
-        )
-        self.out_conv = nn.Sequential(Conv3x3(ILLUMINATION_CHANNELS, 3), nn.Sigmoid())
+        self.conv = nn.ModuleList([Conv3x3(channels, channels), nn.BatchNorm2d(channels)])
+        self.uses = nn.ModuleList([nn.BatchNorm2d(channels, affine=False) for _ in range(NUM_BLOCKS)])
+        self.out_conv = nn.Sequential(Conv3x3(channels, 3), nn.Sigmoid())
         self.apply(_initialise)
 
     def forward(self, image: Tensor) -> Tensor:
         features: Tensor = self.in_conv(image)
         convolution, norm = self.conv[0], cast(nn.BatchNorm2d, self.conv[1])
-        for _ in range(NUM_BLOCKS):
-            features = add_normalised(features, convolution(features), norm)
+        for use in self.uses:
+            statistics = norm if self.shared_statistics else cast(nn.BatchNorm2d, use)
+            features = add_normalised(features, convolution(features), norm, statistics)
         illumination: Tensor = self.out_conv(features)
         return illumination
 
@@ -68,5 +71,5 @@ def _initialise(layer: nn.Module) -> None:
     if isinstance(layer, nn.Conv2d):
         nn.init.normal_(layer.weight, 0.0, INITIAL_STD)
         nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    elif isinstance(layer, nn.BatchNorm2d):
+    elif isinstance(layer, nn.BatchNorm2d) and layer.affine:
         nn.init.normal_(layer.weight, 1.0, INITIAL_STD)

@@ -83,18 +83,26 @@ def _run(model: ZeroIG, scenes: Iterator[Tensor], num_steps: int) -> None:
 def calibrate(model: ZeroIG, scenes: Iterator[Tensor], num_scenes: int) -> None:
     """Sets the running statistics of batch norm to the mean over many scenes; training leaves those of its last ones.
 
-    Choice: the published code has no such step, because it applies a model to the video that it was trained on.
+    Choice: the published code has no such step, because it applies a model to the video that it was trained on. Its one
+    set of statistics for all three uses of the block gets their mean.
     """
     norm = cast(nn.BatchNorm2d, model.illuminator.conv[1])
-    norm.reset_running_stats()
-    usual, norm.momentum = norm.momentum, None  # the plain mean of all passes
+    usual = norm.momentum
     model.train()
     with torch.no_grad():
-        for scene in islice(scenes, num_scenes):
+        for idx, scene in enumerate(islice(scenes, num_scenes)):
             state = None
-            for frame in scene:
+            for number, frame in enumerate(scene, start=idx * len(scene) + 1):
+                norm.momentum = 1 / number  # a running mean of all passes so far
                 state = model(frame[None].to(norm.weight.device), state).state
     norm.momentum = usual
+    uses = [use.state_dict() for use in model.illuminator.uses]
+    means, variances = (torch.stack([use[name] for use in uses]) for name in ("running_mean", "running_var"))
+    together = {
+        "running_mean": means.mean(dim=0),
+        "running_var": variances.mean(dim=0) + means.var(dim=0, correction=0),
+    }
+    norm.load_state_dict({**norm.state_dict(), **together})
 
 
 def _frames(scenes: Iterator[Tensor]) -> Iterator[tuple[Tensor, bool]]:

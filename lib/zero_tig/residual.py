@@ -19,27 +19,34 @@ kernel: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={
 ZERO = np.float32(0)
 
 
-def add_normalised(features: Tensor, convolved: Tensor, norm: nn.BatchNorm2d) -> Tensor:
-    """features + ReLU(norm(convolved)), all (B, C, H, W); the norm's running statistics move as it does them itself.
+def add_normalised(features: Tensor, convolved: Tensor, norm: nn.BatchNorm2d, statistics: nn.BatchNorm2d) -> Tensor:
+    """features + ReLU(normalised convolved), all (B, C, H, W).
 
+    norm: weight, bias, eps and momentum. statistics: its running mean and variance are what evaluation divides by and
+    what training moves; `norm` itself, or another one.
     Choice: in training, where the convolutions run as compiled kernels, so does this; elsewhere it is the expression.
     """
-    mean, variance, seen, momentum = norm.running_mean, norm.running_var, norm.num_batches_tracked, norm.momentum
-    if mean is None or variance is None or seen is None or momentum is None or not _fits(features, convolved, norm):
-        return features + F.relu(norm(convolved))
+    mean, variance, seen = statistics.running_mean, statistics.running_var, statistics.num_batches_tracked
+    if mean is None or variance is None or seen is None or norm.momentum is None:
+        raise ValueError("batch norm must track its running statistics with a momentum")
+    if norm.training:
+        seen.add_(1)
+    if not _fits(features, convolved, norm):
+        normalised = F.batch_norm(
+            convolved, mean, variance, norm.weight, norm.bias, norm.training, norm.momentum, norm.eps
+        )
+        return features + F.relu(normalised)
     result, batch_mean, batch_variance = _Normalised.apply(features, convolved, norm.weight, norm.bias, norm.eps)
     count = convolved.numel() // convolved.shape[1]
     with torch.no_grad():
-        seen.add_(1)
-        mean.lerp_(batch_mean, momentum)
-        variance.lerp_(batch_variance * (count / (count - 1)), momentum)
+        mean.lerp_(batch_mean, norm.momentum)
+        variance.lerp_(batch_variance * (count / (count - 1)), norm.momentum)
     return result
 
 
 def _fits(features: Tensor, convolved: Tensor, norm: nn.BatchNorm2d) -> bool:
     return (
         norm.training
-        and norm.affine
         and features.shape == convolved.shape
         and convolved.numel() > convolved.shape[1]  # torch refuses one value a channel
         and all(runs_kernels(each) for each in (features, convolved))

@@ -1,20 +1,24 @@
 """Trained weights: this project's files and the authors' checkpoints, and how a Zero-IG becomes a Zero-TIG."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import save
+from torch import Tensor
 
 from lib.data.atomic import appears_whole
 from lib.data.checkpoint import fill, read_checkpoint
 from lib.data.weights import weights_file
 from lib.errors import LabError
 from lib.zero_tig.model import Align, ZeroIG, ZeroTIG
+from lib.zero_tig.networks import NUM_BLOCKS
 from lib.zero_tig.settings import Settings
 
 SHIPPED = "zero_tig"  # pre-trained, beside zero_ig
 # parts of the authors' checkpoints; they save the one residual block under blocks.0, blocks.1, blocks.2 and conv
 PARTS = {"denoise_1": "denoiser", "enhance": "illuminator", "denoise_2": "reflector"}
+NORM = "illuminator.conv.1."
 FIRST_LAYERS = ("illuminator.in_conv.0.weight", "reflector.conv1.weight")
 
 
@@ -37,7 +41,7 @@ def load_weights(source: str | Path = SHIPPED, *, settings: Settings | None = No
         key: value.where(value.abs() >= tiny, 0) if value.is_floating_point() else value
         for key, value in weights.items()
     }
-    fill(model, flushed, source=str(named), rename=own_name)
+    fill(model, with_statistics(flushed), source=str(named), rename=own_name)
     return model.eval()
 
 
@@ -49,6 +53,16 @@ def own_name(key: str) -> str:
     if part == "enhance" and rest.startswith("blocks."):
         rest = "conv." + rest.split(".", 2)[2]
     return f"{PARTS[part]}.{rest}"
+
+
+def with_statistics(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict, and for each use of the block running statistics: those of the one norm where it has none."""
+    shared = {
+        own_name(key).removeprefix(NORM): value for key, value in weights.items() if own_name(key).startswith(NORM)
+    }
+    running = {name: value for name, value in shared.items() if name not in ("weight", "bias")}
+    added = {f"illuminator.uses.{use}.{name}": value for use in range(NUM_BLOCKS) for name, value in running.items()}
+    return {**added, **weights}
 
 
 def inflate(model: ZeroIG, *, settings: Settings | None = None, align: Align | None = None) -> ZeroTIG:

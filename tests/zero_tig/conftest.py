@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lib.zero_tig import Settings, ZeroIG, ZeroTIG
 from lib.zero_tig.temporal import Alignment
+from lib.zero_tig.weights import with_statistics
 
 PARTS = {"ld": "denoiser", "ie": "illuminator", "rd": "reflector"}
 LAYERS = {"in_conv": "in_conv.0", "block_conv": "conv.0", "block_bn": "conv.1", "out_conv": "out_conv.0"}
@@ -56,7 +57,7 @@ def model(golden: Callable[..., object], tensors: Callable[[str], dict[str, Tens
         else:
             flows = iter(torch.from_numpy(golden("zero_tig/zero_tig_inputs.npz")["flow_low"]).double()[:, None])  # type: ignore[index]
             made = ZeroTIG(settings, align=Alignment(settings, estimator=lambda a, b: next(flows), smallest_side=1))
-        made.load_state_dict(tensors(f"zero_{kind}_{weights}_weights"))
+        made.load_state_dict(with_statistics(tensors(f"zero_{kind}_{weights}_weights")))
         return made.double()
 
     return build

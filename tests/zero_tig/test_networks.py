@@ -36,10 +36,33 @@ def test_layers_are_the_tabled_ones() -> None:
     }
 
 
-def test_shared_block_moves_its_statistics_three_times_a_pass() -> None:
-    model = ZeroIG(Settings()).train()
-    model.training_pass(torch.rand(1, 3, 24, 26))
-    assert int(model.illuminator.conv[1].num_batches_tracked) == 3
+def test_each_use_of_the_block_has_its_own_statistics() -> None:
+    frame = torch.rand(1, 3, 24, 26)
+    own, shared = ZeroIG(), ZeroIG(Settings(reference_quirks=True))
+    for model in (own, shared):
+        model.train().training_pass(frame)
+    assert [int(use.num_batches_tracked) for use in own.illuminator.uses] == [1, 1, 1]
+    assert int(own.illuminator.conv[1].num_batches_tracked) == 0
+    assert int(shared.illuminator.conv[1].num_batches_tracked) == 3  # the published code
+    first, second, third = (use.running_mean for use in own.illuminator.uses)
+    assert not torch.equal(first, second)
+    assert not torch.equal(second, third)
+
+
+def test_evaluation_repeats_training_where_the_statistics_are_known() -> None:
+    """Running statistics of one frame alone make evaluation what training was; shared ones do not."""
+    frame = torch.rand(1, 3, 24, 26, generator=torch.Generator().manual_seed(0))
+    gaps = {}
+    for quirks in (False, True):
+        torch.manual_seed(0)
+        net = ZeroIG(Settings(reference_quirks=quirks)).illuminator
+        torch.nn.init.normal_(net.conv[0].weight, 0, 0.1)
+        with torch.no_grad():
+            for _ in range(150):
+                trained = net.train()(frame)
+            gaps[quirks] = (net.eval()(frame) - trained).abs().max().item()
+    assert gaps[False] < 1e-3  # the running variance is the unbiased one: 624 pixels, 0.2 % more
+    assert gaps[True] > 20 * gaps[False]
 
 
 def test_initialisation_of_the_illumination_net_is_the_published_one() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lib.flow import load_flow
 from lib.zero_tig import Alignment, Enhancer, Settings, State, ZeroTIG, equalise
+from lib.zero_tig.weights import with_statistics
 
 
 def scene(device: torch.device) -> Tensor:
@@ -85,7 +86,7 @@ def test_pipeline_with_a_real_flow_network_is_the_published_one(
         return flows[-1]
 
     model = ZeroTIG(settings, align=Alignment(settings, estimator=watched))
-    model.load_state_dict(tensors("zero_tig_real_weights"))
+    model.load_state_dict(with_statistics(tensors("zero_tig_real_weights")))
     stream = Enhancer(model).stream(torch.from_numpy(stored["frames"][:2]).permute(0, 3, 1, 2).float() / 255)
     for idx, result in enumerate(stream):
         crop = result[:, 160:224, 240:336]
