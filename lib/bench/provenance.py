@@ -24,6 +24,7 @@ PACKAGES = (
     "scikit-video",
     "scipy",
     "torch",
+    "torchmetrics",
     "torchvision",
 )
 

@@ -16,7 +16,7 @@ from lib.zero_tig.weights import SHIPPED, inflate, load_weights
 class Enhancer:
     """Streams frames through a trained model; keeps one state, which starts anew at a scene change.
 
-    model: is put into evaluation mode, so that batch norm takes its running statistics, as the published code does.
+    model: is put into evaluation mode, so that batch norm takes its running statistics.
     """
 
     def __init__(self, model: ZeroIG) -> None:

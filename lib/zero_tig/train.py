@@ -192,8 +192,3 @@ class Trainer:
         if self.last_frame is not None:
             self.cuts(self.last_frame)
         self.num_steps, self.num_epochs, self.frame_idx = held["counts"]
-
-
-def train_on(frames: Iterable[Tensor], model: ZeroIG, *, total: int | None = None) -> list[Step]:
-    """Trains the model in place on the frames of one video; arguments and errors as in Trainer.fit."""
-    return Trainer(model).fit(frames, total=total)
