@@ -17,7 +17,7 @@ from lib.show.sweeps import Axis, Sweep, axis_of, run_sweep
 from lib.show.tables import Table, table
 from lib.zero_tig.evaluate import DIGITS, MEASURES, scores_of
 from lib.zero_tig.losses import NAMES
-from lib.zero_tig.methods import Recipe, Statistics, play, reflectances, start_model
+from lib.zero_tig.methods import Recipe, play, reflectances, start_model
 from lib.zero_tig.model import ZeroIG, ZeroTIG
 from lib.zero_tig.scenes import Case
 from lib.zero_tig.settings import Settings
@@ -36,12 +36,10 @@ class Variant:
     """One way to run the method: its settings, and what it knows of the frame before.
 
     feedback: the previous result brought over by optical flow (Zero-TIG), taken as it stands, or none (Zero-IG).
-    statistics: of the batch norm when the trained model plays the video, see `play`.
     """
 
     feedback: Feedback = "by flow"
     settings: Settings = field(default_factory=Settings)
-    statistics: Statistics = "frame"
 
     def start(self, recipe: Recipe, *, seed: int) -> ZeroIG:
         """The untrained model of this variant, from the recipe's weights."""
@@ -60,20 +58,15 @@ def axes_of(settings: Settings) -> dict[str, Axis[Variant]]:
         variants = {label: {"settings": replace(settings, **change)} for label, change in changes.items()}
         return axis_of(name, base, variants, published=published)
 
-    # the shipped weights' own statistics are right for them as long as they are not trained
-    untouched = {"settings": replace(settings, epochs=0), "statistics": "running"}
-    trained = sorted({(settings.epochs + 1) // 2, settings.epochs})
-    epochs = {"0": untouched} | {f"{n}": {"settings": replace(settings, epochs=n)} for n in trained}
     axes = [
         axis_of("feedback", base, {label: {"feedback": label} for label in ("by flow", "as it stands", "none")}),
         loss_axis(settings, NAMES),
-        axis_of("statistics", base, {name: {"statistics": name} for name in ("frame", "running")}, published="running"),
         choices("equalisation", {"on": {"equalise": True}, "off": {"equalise": False}}, "on"),
         choices("flow direction", {name: {"direction": name} for name in ("backward", "forward")}, "forward"),
         choices("published slips", {"off": {}, "on": {"reference_quirks": True}}, "on"),
         choices("dividend", {name: {"retinex": name} for name in ("noisy", "denoised")}, "noisy"),
         choices("over-exposure", {name: {"over": name} for name in ("reflectance", "illumination")}, "reflectance"),
-        axis_of("epochs", base, epochs),
+        choices("epochs", {f"{n}": {"epochs": n} for n in sorted({0, (settings.epochs + 1) // 2, settings.epochs})}),
     ]
     return {axis.name: axis for axis in axes}
 
@@ -94,7 +87,6 @@ class Bench:
         self.cases, self.recipe, self.seed = list(cases), recipe, seed
         self._known: dict[tuple[Variant, int], dict[str, float]] = {}
         self._shown: dict[Variant, Tensor] = {}
-        self._trained: dict[tuple[Variant, int], ZeroIG] = {}
 
     def run(self, axis: Axis[Variant]) -> Sweep[Variant]:
         """ABLATION_MEASURES of all variants of an axis on all cases; each trains on its case as the recipe says."""
@@ -104,25 +96,17 @@ class Bench:
         """The measures of one variant, one dict a case."""
         for idx, case in enumerate(self.cases):
             if (variant, idx) not in self._known:
-                model = self._model(variant, idx)
-                result = reflectances(model, case.video, statistics=variant.statistics)
+                result = self.result(variant, case, seed=self.seed + idx)
                 self._known[variant, idx] = scores_of(result, case, ABLATION_MEASURES)
                 if idx == 0:
                     self._shown[variant] = result
         return [self._known[variant, idx] for idx in range(len(self.cases))]
 
-    def train(self, variant: Variant, case: Case, *, seed: int) -> ZeroIG:
-        """The model of one variant, trained on a case."""
+    def result(self, variant: Variant, case: Case, *, seed: int) -> Tensor:
+        """The video (T, 3, H, W) of one variant, trained on the case."""
         model = variant.start(self.recipe, seed=seed).to(case.video.device)
         Trainer(model).fit(case.video, total=len(case.video))
-        return model.eval()
-
-    def _model(self, variant: Variant, idx: int) -> ZeroIG:
-        """The variant trained on a case; what only changes how it plays is not trained again."""
-        alike = replace(variant, statistics="frame")
-        if (alike, idx) not in self._trained:
-            self._trained[alike, idx] = self.train(alike, self.cases[idx], seed=self.seed + idx)
-        return self._trained[alike, idx]
+        return reflectances(model, case.video)
 
     def shown(self, axis: Axis[Variant], *, frame_idx: int) -> dict[str, Tensor]:
         """One frame of the first case by each variant of an axis that was run: label -> (3, H, W)."""
@@ -136,9 +120,7 @@ class Bench:
         first = self.scores(variant)
         changes = []
         for idx, case in enumerate(retakes):
-            model = self.train(variant, case, seed=self.seed + idx)
-            video = reflectances(model, case.video, statistics=variant.statistics)
-            again = scores_of(video, case, ABLATION_MEASURES)
+            again = scores_of(self.result(variant, case, seed=self.seed + idx), case, ABLATION_MEASURES)
             changes.append({name: abs(again[name] - first[idx][name]) for name in ABLATION_MEASURES})
         return {name: sum(change[name] for change in changes) / len(changes) for name in ABLATION_MEASURES}
 

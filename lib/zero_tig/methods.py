@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from lib.errors import SpecError
 from lib.flow import FlowName
@@ -19,7 +19,6 @@ from lib.zero_tig.weights import inflate, load_weights
 from lib.zero_tig.zero_dce import DCESettings, zero_dce
 
 Kind = Literal["zero_ig", "zero_tig"]
-Statistics = Literal["frame", "running"]
 SHIPPED_PAIR = "shipped"  # each kind its own, pre-trained on the same frames
 OURS = ("Zero-IG", "Zero-TIG")
 FINE_TUNING_RATE = 1e-4  # sec. IV
@@ -98,29 +97,14 @@ def train_on_case(kind: Kind, case: Case, recipe: Recipe, *, seed: int) -> Train
     return Trained(model.eval(), steps)
 
 
-def play(model: ZeroIG, frames: Iterable[Tensor], *, statistics: Statistics = "frame") -> Iterator[Enhancement]:
-    """Each frame (3, H, W) taken apart, (1, 3, H, W) fields; the state is carried on and dropped at a cut.
-
-    statistics: what IE-Net's batch norm divides by. Choice: "frame", each frame's own, as in training; the published
-    code takes the "running" ones, which average over the three uses of the one block and fit none of them, so that the
-    colours of a fine-tuned model are off.
-    """
-    enhancer = Enhancer(model)
-    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)] if statistics == "frame" else []
-    kept = [{name: value.clone() for name, value in layer.named_buffers()} for layer in norms]
-    try:
-        for layer in norms:
-            layer.train()
-        yield from map(enhancer, frames)
-    finally:
-        for layer, buffers in zip(norms, kept, strict=True):
-            for name, value in layer.eval().named_buffers():
-                value.copy_(buffers[name])
+def play(model: ZeroIG, frames: Iterable[Tensor]) -> Iterator[Enhancement]:
+    """Each frame (3, H, W) taken apart, (1, 3, H, W) fields; the state is carried on and dropped at a cut."""
+    return map(Enhancer(model), frames)
 
 
-def reflectances(model: ZeroIG, video: Tensor, *, statistics: Statistics = "frame") -> Tensor:
-    """The result R of each frame of a video, (T, 3, H, W); statistics as in `play`."""
-    return torch.cat([found.reflectance for found in play(model, video, statistics=statistics)])
+def reflectances(model: ZeroIG, video: Tensor) -> Tensor:
+    """The result R of each frame of a video, (T, 3, H, W)."""
+    return torch.cat([found.reflectance for found in play(model, video)])
 
 
 def _network(kind: Kind) -> Method:

@@ -209,8 +209,7 @@ def enhance_pictures(
         case = Case(name, picture[None].to(device), None, None, pictures.origin, underwater)
         model = train_on_case("zero_ig", case, recipe, seed=seed).model
         shown["gamma to mean 0.5"][name] = gamma_to_mean(picture)
-        found = reflectances(model, case.video, statistics="frame" if steps else "running")
-        shown["Zero-IG"][name] = found[0].cpu()
+        shown["Zero-IG"][name] = reflectances(model, case.video)[0].cpu()
     return shown
 
 

@@ -185,19 +185,6 @@ def test_a_cut_drops_the_state(case):
     assert len(list(play(model, iter(case.video)))) == 4
 
 
-def test_each_frame_has_its_own_statistics_and_the_running_ones_stay(case):
-    model = train_on_case("zero_ig", case, QUICK, seed=0).model
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    own, running = (reflectances(model, case.video, statistics=which) for which in ("frame", "running"))
-    assert not torch.equal(own, running)
-    assert not model.training
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    torch.testing.assert_close(reflectances(model, case.video[1:2])[0], own[1])
-    with torch.no_grad():
-        trained_on = model.train()(case.video[1:2]).reflectance[0]
-    torch.testing.assert_close(own[1], trained_on, atol=1e-5, rtol=0)
-
-
 def test_a_comparison_keeps_seeds_apart(case):
     names = ["gamma 1/2.2", "CLAHE"]
     cases = [[dark_clip("walk", seed=seed, num_frames=4, height_px=40)] for seed in (0, 1, 2)]
