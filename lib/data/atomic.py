@@ -24,14 +24,17 @@ def appears_whole(path: str | Path) -> Iterator[Path]:
     """Hidden name beside `path` to write to; renamed to `path` on success, removed on any exception or Ctrl-C.
 
     The block may make a file or a folder of that name. A file replaces an older file; a folder only an empty folder.
-    Raises DataMissing when the parent folder is absent, and LabError with the cure for a full disk, a read-only folder
-    and other errors of the operating system inside the block.
+    Raises DataMissing when the parent folder is absent; LabError with the cure for a read-only folder before the block
+    runs, and for a full disk and other errors of the operating system inside it.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise DataMissing(f"the folder {path.parent} does not exist; create it first")
     partial = path.with_name(f".{path.stem[:40]}.{uuid.uuid4().hex[:8]}.partial{path.suffix}")
     try:
+        # a place that cannot be written shows now, not after an hour of work
+        partial.touch()
+        partial.unlink()
         yield partial
         os.replace(partial, path)
     except LabError:

@@ -1,3 +1,6 @@
+import errno
+from pathlib import Path
+
 import pytest
 
 from lib.data.atomic import appears_whole
@@ -48,3 +51,15 @@ def test_full_disk_is_one_sentence_and_leaves_nothing(small_disk):
     with pytest.raises(LabError, match="disk is full"), appears_whole(path) as partial:
         partial.write_bytes(bytes(1 << 20))
     assert list(small_disk.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_shows_before_the_work(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    worked = []
+    with pytest.raises(LabError, match="may not be written; choose another one"), appears_whole(tmp_path / "out.mp4"):
+        worked.append(True)
+    assert not worked
+    assert list(tmp_path.iterdir()) == []
