@@ -69,7 +69,7 @@ def losses(trace: TrainingPass, settings: Settings) -> dict[str, Tensor]:
     level = brightness(dark, settings)
     return {
         "over": weights.over * over_loss(dark, full.illumination, level, settings),
-        "pix": weights.pix * pix_loss(dark, full.illumination, level),
+        "pix": weights.pix * pix_loss(dark, full.illumination, level, settings),
         "smooth": weights.smooth_neighbours * neighbour_loss(full.illumination, dark, settings)
         + weights.smooth_variation * total_variation(full.illumination),
         "res1": weights.res1 * crossed_loss(trace.half_denoised, trace.half_frames + 1e-9),
@@ -94,9 +94,16 @@ def over_loss(dark: Tensor, illumination: Tensor, level: Brightness, settings: S
     return F.mse_loss(brightened, (level.alpha * dark).clamp(1e-9, 1))
 
 
-def pix_loss(dark: Tensor, illumination: Tensor, level: Brightness) -> Tensor:
-    """Eq. 7: S close to beta (alpha L) ** alpha, which darkens dark areas of S more than bright ones."""
-    return F.mse_loss(illumination, (level.beta * (level.alpha * dark) ** level.alpha).clamp(1e-9, 1))
+def pix_loss(dark: Tensor, illumination: Tensor, level: Brightness, settings: Settings) -> Tensor:
+    """Eqs 7 and 9: S close to beta (alpha L) ** alpha, which darkens dark areas of S more than bright ones.
+
+    Choice: where nothing is missing (alpha = 1) S goes to 1, as eqs 6 and 8 ask; the formula would draw it to 1.43 L
+    there, which flattens a bright channel to 0.7. With reference_quirks the formula holds everywhere.
+    """
+    target = (level.beta * (level.alpha * dark) ** level.alpha).clamp(1e-9, 1)
+    if not settings.reference_quirks:
+        target = torch.where(level.alpha > 1, target, 1.0)
+    return F.mse_loss(illumination, target)
 
 
 def neighbour_loss(illumination: Tensor, dark: Tensor, settings: Settings) -> Tensor:

@@ -67,7 +67,7 @@ def test_golden_brightness_under_water(golden: Any, model: Any, frames: Any) -> 
     assert level.alpha.flatten().tolist() == pytest.approx(under["alpha"], rel=1e-9)
     dark = full.denoised.detach()
     assert over_loss(dark, full.illumination, level, settings).item() == pytest.approx(under["over"], rel=1e-9)
-    assert pix_loss(dark, full.illumination, level).item() == pytest.approx(under["pix"], rel=1e-9)
+    assert pix_loss(dark, full.illumination, level, settings).item() == pytest.approx(under["pix"], rel=1e-9)
 
 
 def test_losses_are_zero_where_they_should_be() -> None:
@@ -76,7 +76,7 @@ def test_losses_are_zero_where_they_should_be() -> None:
     flat = torch.full_like(dark, 0.5)  # 1 / alpha
     for reading in ("reflectance", "illumination"):
         assert over_loss(dark, flat, level, Settings(over=reading)).item() < 1e-20  # type: ignore[arg-type]
-    assert pix_loss(dark, level.beta * (2 * dark) ** 2, level).item() < 1e-20
+    assert pix_loss(dark, level.beta * (2 * dark) ** 2, level, Settings()).item() < 1e-20
     halves = torch.cat([dark, 2 * dark])
     assert crossed_loss(halves, torch.cat([2 * dark, dark])).item() == 0
     assert paired_loss(halves, halves).item() == 0
@@ -95,7 +95,7 @@ LEVEL = Brightness(
     [
         lambda x: over_loss(DARK, 0.3 + 0.4 * x, LEVEL, Settings()),
         lambda x: over_loss(DARK, x, LEVEL, Settings(over="illumination")),
-        lambda x: pix_loss(DARK, x, LEVEL),
+        lambda x: pix_loss(DARK, x, LEVEL, Settings()),
         lambda x: neighbour_loss(x, DARK, Settings(neighbour_sigma=0.1)),
         total_variation,
         lambda x: crossed_loss(torch.cat([x, 2 * x]), torch.cat([DARK, x])),
@@ -115,3 +115,14 @@ def test_a_weight_of_zero_switches_a_loss_off() -> None:
     terms = public(model.training_pass(picture().float()), model.settings)
     assert terms["color"].item() == terms["smooth"].item() == 0
     assert terms["over"].item() > 0
+
+
+def test_a_channel_that_is_bright_enough_is_left_alone() -> None:
+    red_missing = torch.stack([0.05 * picture()[0, 0], 0.9 * picture()[0, 1], 0.9 * picture()[0, 2]])[None]
+    settings = Settings(underwater=True)
+    level = brightness(red_missing, settings)
+    light = (level.beta * (level.alpha * red_missing) ** level.alpha).clamp(1e-9, 1)
+    light[:, 1:] = 1  # green and blue have alpha = 1
+    assert pix_loss(red_missing, light, level, settings).item() < 1e-20
+    published = replace(settings, reference_quirks=True)
+    assert pix_loss(red_missing, light, level, published).item() > 0.01
