@@ -1,0 +1,1 @@
+"""FODVid: flow-guided object discovery in videos."""
