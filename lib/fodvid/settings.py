@@ -21,7 +21,7 @@ STAND_INS = ("efficientnet_lite0", "vgg16")
 
 @dataclass(frozen=True)
 class Settings:
-    """What finding one object in one frame follows. Defaults: the paper with its best backbone, from RAFT-small flow."""
+    """What finding one object in one frame follows. Defaults: the paper with its best backbone, on RAFT-small flow."""
 
     backbone: Backbone = "dino_vitb8"  # table 2
     weights: str = "auto"  # of the backbone: a file, or the one that lib.data.weights knows
@@ -29,7 +29,6 @@ class Settings:
     alpha: float = 0.7  # sec. 2.1, table 3: share of appearance in the similarity, the rest is flow's
     tau: float = 0.25  # sec. 2.1, table 3: similarity from which two patches are joined
     epsilon: float = 1e-5  # weight of patches that are not joined; the authors' code
-    centre: bool = False  # subtract the picture's mean feature first: ImageNet features need it, DINO's keys do not
     flow: FlowName = "raft_small"  # the paper: GMFlow in tables 2 and 3, ARFlow in table 1
     flow_weights: str = "auto"
     flow_height_px: int = 0  # of the pictures that the flow sees; 0: as they are
@@ -49,7 +48,9 @@ class Settings:
         if not -1 <= self.tau <= 1:
             raise SpecError(f"tau is compared with cosines and must be within -1..1: got {self.tau}")
         if not 0 < self.epsilon < 1:
-            raise SpecError(f"epsilon must be above 0, so that the graph holds together, and below 1: got {self.epsilon}")
+            raise SpecError(
+                f"epsilon must be above 0, so that the graph holds together, and below 1: got {self.epsilon}"
+            )
         for name in ("height_px", "flow_height_px", "still_px"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise SpecError(f"{name} must be at least 0 pixels: got {getattr(self, name)}")
@@ -72,14 +73,13 @@ def paper() -> Settings:
 def stand_in(backbone: Backbone = "efficientnet_lite0") -> Settings:
     """Constants for ImageNet features, which know less of objects than DINO's; chosen on seven DAVIS sequences.
 
-    Their cosines are high everywhere, so they are centred; they say nothing of a picture of flow, so the flow's own
-    three numbers take their place, once the camera's motion is subtracted; and appearance weighs less than flow.
+    They say nothing of a picture of flow, so that the flow's own three numbers take their place, once the camera's
+    motion is subtracted; and their appearance weighs less than flow.
     """
     return Settings(
         backbone=backbone,
         alpha=0.4,
         tau=0.5,
-        centre=True,
         flow_height_px=240,
         motion_features="descriptor",
         remove_camera=True,

@@ -56,7 +56,9 @@ def test_dtype_device_and_input_are_kept(device: torch.device) -> None:
     assert torch.equal(flow, before)
 
 
-@pytest.mark.parametrize("flow", [torch.zeros(2, 2, 9, 9), torch.zeros(1, 3, 9, 9), torch.full((1, 2, 9, 9), torch.nan)])
+@pytest.mark.parametrize(
+    "flow", [torch.zeros(2, 2, 9, 9), torch.zeros(1, 3, 9, 9), torch.full((1, 2, 9, 9), torch.nan)]
+)
 def test_bad_input(flow: Tensor) -> None:
     with pytest.raises(ShapeError, match="flow must"):
         remove_camera(flow)

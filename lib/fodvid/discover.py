@@ -1,0 +1,164 @@
+"""From frames to masks: flow, features of both, graph, cut; one frame at a time, in bounded memory."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lib.checks import check_image
+from lib.errors import SpecError
+from lib.features import PatchFeatures, load_features
+from lib.flow import load_flow
+from lib.fodvid.affinity import patch_affinity
+from lib.fodvid.camera import remove_camera
+from lib.fodvid.cut import Cut, graph_cut
+from lib.fodvid.finish import finish_mask
+from lib.fodvid.motion import flow_picture, motion_descriptor
+from lib.fodvid.settings import Settings
+
+# residual flow shorter than this everywhere is what estimation errors leave of a picture at rest
+REST_PX = 0.1
+SIDE_MULTIPLE = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """What moves between a frame and the next: flow (1, 2, h, w), pixels of its own size, without the camera's part if
+    the settings say so; moves: whether any vector is longer than a tenth of a pixel."""
+
+    flow: Tensor
+    moves: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Discovery:
+    """One frame's object: mask (H, W) bool at the frame's size, the cut of its patches, and the motion it saw."""
+
+    mask: Tensor
+    cut: Cut
+    motion: Motion | None
+
+
+class Discoverer:
+    """The settings with their networks loaded; its methods are the paper's steps.
+
+    extractor, estimator: features and flow to use instead of those that the settings name, e.g. already loaded.
+    Raises Unavailable when weights are missing, and says which.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        device: torch.device | str | None = None,
+        extractor: Callable[[Tensor], PatchFeatures] | None = None,
+        estimator: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.extractor = extractor or load_features(settings.backbone, weights=settings.weights, device=device)
+        uses_flow = settings.alpha < 1 and estimator is None
+        self.estimator = (
+            load_flow(settings.flow, weights=settings.flow_weights, device=device) if uses_flow else estimator
+        )
+
+    def motion(self, frame: Tensor, following: Tensor) -> Motion:
+        """Flow from one frame (3, H, W) to the next, at the settings' height, with the camera's part taken out."""
+        if self.estimator is None:
+            raise SpecError("alpha = 1 uses appearance alone and has no flow; set alpha below 1")
+        small = [resize_height(image[None], self.settings.flow_height_px) for image in (frame, following)]
+        flow = self.estimator(*small)
+        if self.settings.remove_camera:
+            flow = remove_camera(flow).residual
+        return Motion(flow, bool(flow.norm(dim=1).amax() > REST_PX))
+
+    def image_features(self, frame: Tensor) -> PatchFeatures:
+        """Features of the frame's patches."""
+        return self.extractor(resize_height(frame[None], self.settings.height_px))
+
+    def flow_features(self, motion: Motion, frame: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Features (N, D) of the same patches' motion: of the flow's picture (sec. 2.1), or its descriptor."""
+        if self.settings.motion_features == "descriptor":
+            return motion_descriptor(motion.flow, grid, still_px=self.settings.still_px)
+        picture = flow_picture(motion.flow, _size(frame), still_px=self.settings.still_px)
+        return self.extractor(resize_height(picture, self.settings.height_px)).tokens[0]
+
+    def cut(self, image_features: PatchFeatures, flow_features: Tensor | None) -> Cut:
+        """The graph of similarities above tau, cut in two; the object's side."""
+        chosen = self.settings
+        affinity = patch_affinity(
+            image_features.tokens[0], flow_features, alpha=chosen.alpha, tau=chosen.tau, epsilon=chosen.epsilon
+        )
+        return graph_cut(affinity, image_features.grid, corner_rule=chosen.corner_rule, component=chosen.component)
+
+    def discover(self, frame: Tensor, motion: Motion | None) -> Discovery:
+        """The object in one frame (3, H, W), RGB, 0..1, given its motion; None where alpha is 1."""
+        if motion is None and self.settings.alpha < 1:
+            raise SpecError("alpha below 1 needs the frame's motion; give it, or set alpha to 1")
+        features = self.image_features(frame)
+        of_flow = None
+        if motion is not None and self.settings.alpha < 1:
+            of_flow = self.flow_features(motion, frame, features.grid).to(features.tokens)
+        cut = self.cut(features, of_flow)
+        mask = finish_mask(self.settings.finish, to_size(cut.mask, _size(frame)), frame)
+        return Discovery(mask, cut, motion)
+
+
+def discover(
+    frames: Iterable[Tensor], *, settings: Settings | None = None, device: torch.device | str | None = None
+) -> Iterator[Discovery]:
+    """One Discovery per frame of a video, as they come; holds two frames at a time.
+
+    frames: (3, H, W) each, RGB, 0..1, all of one size. Flow goes from each frame to the next; the last frame keeps the
+    flow of the one before (TokenCut). Raises SpecError for a single frame where alpha asks for flow.
+    """
+    return discover_with(Discoverer(settings or Settings(), device=device), frames)
+
+
+def discover_with(discoverer: Discoverer, frames: Iterable[Tensor]) -> Iterator[Discovery]:
+    """The same by a Discoverer that is loaded already."""
+    for frame, motion in motions(discoverer, frames):
+        yield discoverer.discover(frame, motion)
+
+
+def motions(discoverer: Discoverer, frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, Motion | None]]:
+    """Each frame with its motion to the next; the last with that of the one before."""
+    if discoverer.settings.alpha == 1:
+        yield from ((frame, None) for frame in frames)
+        return
+    previous: Tensor | None = None
+    motion: Motion | None = None
+    for frame in frames:
+        check_image("frame", frame)
+        if previous is not None:
+            if frame.shape != previous.shape:
+                raise SpecError(
+                    f"all frames must have one size: got {tuple(previous.shape)} and then {tuple(frame.shape)}"
+                )
+            motion = discoverer.motion(previous, frame)
+            yield previous, motion
+        previous = frame
+    if previous is None:
+        raise SpecError("the video has no frames")
+    if motion is None:
+        raise SpecError("one frame shows no motion: give at least two, or set alpha to 1 to cut by appearance alone")
+    yield previous, motion
+
+
+def resize_height(image: Tensor, height_px: int) -> Tensor:
+    """The picture (1, 3, H, W) at a height and the nearest width of a multiple of 8; itself for 0 or if smaller."""
+    height, width = image.shape[-2:]
+    if not 0 < height_px < height:
+        return image
+    width_px = max(round(width * height_px / height / SIDE_MULTIPLE), 1) * SIDE_MULTIPLE
+    return F.interpolate(image, size=(height_px, width_px), mode="bilinear", antialias=True)
+
+
+def to_size(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    """A mask of patches (rows, columns) at the size of a frame, by the nearest patch."""
+    return F.interpolate(mask[None, None].to(torch.uint8), size=size, mode="nearest-exact")[0, 0].bool()
+
+
+def _size(frame: Tensor) -> tuple[int, int]:
+    return frame.shape[-2], frame.shape[-1]
