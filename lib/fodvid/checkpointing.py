@@ -12,8 +12,8 @@ from lib.data.atomic import appears_whole
 from lib.errors import DataMissing, SpecError
 
 KIND = "SegmentationNetwork training"
-# may differ between the parts of a training without a change of its course on one device
-FREE = ("epochs", "device", "num_devices")
+# may differ between the parts of a training
+FREE = ("device", "num_devices")
 
 
 def write_training(
@@ -57,12 +57,14 @@ def read_training(path: Path, *, device: torch.device) -> dict[str, Any]:
 
 def check_same_training(held: dict[str, Any], *, settings: Any, shape: dict[str, Any], path: Path) -> None:
     """Passes a checkpoint of the same training. Raises SpecError that names the settings that differ."""
+    # a constant learning rate doesn't know how long the training lasts
+    free = FREE if settings.final_rate < 1 else (*FREE, "epochs")
     now = {**asdict(settings), **shape}
     then = {**held["settings"], **held["shape"]}
     differ = [
         f"{name} {then.get(name)!r}, not {value!r}"
         for name, value in now.items()
-        if name not in FREE and then.get(name) != value
+        if name not in free and then.get(name) != value
     ]
     if differ:
         raise SpecError(

@@ -34,10 +34,12 @@ class Motion:
 
 @dataclass(frozen=True, eq=False)
 class Discovery:
-    """One frame's object: mask (H, W) bool at the frame's size, the cut of its patches, and the motion it saw."""
+    """One frame's object: mask (H, W) bool at the frame's size, the cut of its patches, the features and the motion that
+    it rests on."""
 
     mask: Tensor
     cut: Cut
+    features: PatchFeatures
     motion: Motion | None
 
 
@@ -102,7 +104,7 @@ class Discoverer:
             of_flow = self.flow_features(motion, frame, features.grid).to(features.tokens)
         cut = self.cut(features, of_flow)
         mask = finish_mask(self.settings.finish, to_size(cut.mask, _size(frame)), frame)
-        return Discovery(mask, cut, motion)
+        return Discovery(mask, cut, features, motion)
 
 
 def discover(

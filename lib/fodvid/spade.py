@@ -19,8 +19,9 @@ PUBLISHED_GAIN = 0.02
 BLOCKS = ("head_0", "middle_0", "middle_1", "up_0", "up_1", "up_2", "up_3")
 # channels of a block's output over the width; at most the trunk's
 MULTIPLES = (16, 16, 16, 8, 4, 2, 1)
-# two 3x3 convolutions of an enlarged map see two of its pixels to each side: five kinds of pixel per cell and axis
-KINDS = 5
+# kinds of pixel per axis inside a cell of an enlarged map: a 3x3 convolution sees one pixel to each side, two see two
+NEAR_KINDS = 3
+FAR_KINDS = 5
 
 
 def convolution(
@@ -93,28 +94,32 @@ class SpadeNorm(nn.Module):
     def modulation(self, guide: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """gamma and beta (B, channels, *size).
 
-        A map that is enlarged more than five times gives the same numbers again and again inside its cells: they are
-        computed once, on five kinds of pixel per axis, and repeated. The result is the same.
+        A map that is enlarged gives the same numbers again and again inside its cells: each convolution is computed
+        on the few kinds of pixel that it can tell apart, and its result repeated. Nothing else changes.
         """
         rows, columns = guide.shape[-2:]
         factor = size[0] // rows
-        repeats = factor > KINDS and size == (rows * factor, columns * factor)
-        small = (rows * KINDS, columns * KINDS) if repeats else size
-        resized = guide if guide.shape[-2:] == small else F.interpolate(guide, size=small, mode="nearest")
-        hidden = F.relu(self.shared(resized))
+        if size != (rows * factor, columns * factor):
+            factor = 0  # made smaller, or not by a whole factor
+        if factor <= NEAR_KINDS:
+            resized = guide if guide.shape[-2:] == size else F.interpolate(guide, size=size, mode="nearest")
+            hidden = F.relu(self.shared(resized))
+            return self.gamma(hidden), self.beta(hidden)
+        near = F.interpolate(guide, scale_factor=NEAR_KINDS, mode="nearest")
+        hidden = _repeat_middle(F.relu(self.shared(near)), NEAR_KINDS, min(factor, FAR_KINDS))
         gamma, beta = self.gamma(hidden), self.beta(hidden)
-        if not repeats:
+        if factor <= FAR_KINDS:
             return gamma, beta
-        return _repeat_middle(gamma, factor), _repeat_middle(beta, factor)
+        return _repeat_middle(gamma, FAR_KINDS, factor), _repeat_middle(beta, FAR_KINDS, factor)
 
 
-def _repeat_middle(planes: Tensor, factor: int) -> Tensor:
-    """Planes (..., 5 rows, 5 columns) with the middle one of each five repeated until there are `factor`."""
+def _repeat_middle(planes: Tensor, kinds: int, factor: int) -> Tensor:
+    """Planes (..., kinds rows, kinds columns) with the middle one of each `kinds` repeated until there are `factor`."""
+    edge = kinds // 2
     for axis in (-2, -1):
-        cells = planes.unflatten(axis, (-1, KINDS))
-        first, middle, last = cells.split((2, 1, 2), dim=axis)
-        widths = [-1] * cells.ndim
-        widths[axis] = factor - KINDS + 1
+        first, middle, last = planes.unflatten(axis, (-1, kinds)).split((edge, 1, edge), dim=axis)
+        widths = [-1] * middle.ndim
+        widths[axis] = factor - kinds + 1
         planes = torch.cat([first, middle.expand(widths), last], dim=axis).flatten(axis - 1, axis)
     return planes
 

@@ -74,7 +74,8 @@ def warped_loss(logits: Tensor, masks: Tensor, flow: Tensor, *, valid: Tensor | 
     """
     probabilities = warp(logits.sigmoid(), flow, padding="border")
     probabilities = probabilities.clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-    loss = F.binary_cross_entropy(probabilities, masks, reduction="none")
+    # written out: torch's function stops at NaN with a message of its own, before the training can tell the step
+    loss = -(masks * probabilities.log() + (1 - masks) * (1 - probabilities).log())
     if valid is None:
         return loss.mean((1, 2, 3))
     return (loss * valid).sum((1, 2, 3)) / valid.sum((1, 2, 3)).clamp_min(1)

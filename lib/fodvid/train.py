@@ -5,8 +5,10 @@ Per sequence: `train_segmenter([clip], ...)` for each; per set: all its clips in
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, Self, get_args
 
 import torch
@@ -50,6 +52,7 @@ class SegmenterSettings:
     epochs: int = 200  # sec. 3.1
     batch_size: int = 16  # sec. 3.1; over all devices
     learning_rate: float = 1e-4  # sec. 3.1
+    final_rate: float = 1.0  # share of the learning rate that is left at the end, along a cosine; 1: constant
     seed: int = 0  # of the first weights and of every draw
     precision: Precision = "full"  # "bf16": the network in 16 bits where that is safe, losses in float32
     device: str = "auto"
@@ -84,6 +87,8 @@ class SegmenterSettings:
             raise SpecError(f"offsets must be different whole numbers without 0: got {self.offsets!r}")
         if not 0 < self.learning_rate < math.inf:
             raise SpecError(f"learning_rate must be above 0 and finite: got {self.learning_rate!r}")
+        if not 0 <= self.final_rate <= 1:
+            raise SpecError(f"final_rate must lie within 0..1: got {self.final_rate!r}")
         if self.batch_size % self.num_devices:
             raise SpecError(f"batch_size must be a multiple of num_devices, {self.num_devices}: got {self.batch_size}")
 
@@ -144,7 +149,7 @@ def train_segmenter(
     path = None if checkpoint is None else Path(checkpoint)
     fabric = make_fabric(settings)
     if settings.num_devices > 1:
-        return fabric.launch(_run, prepared, settings, path)
+        return _launch(fabric, prepared, settings, path)
     return _run(fabric, prepared, settings, path)
 
 
@@ -197,8 +202,27 @@ def _run(fabric: Any, clips: list[PreparedClip], settings: SegmenterSettings, ch
     if checkpoint is not None and checkpoint.is_file():
         trainer.resume(checkpoint)
     steps = trainer.fit(checkpoint)
-    network = trainer.network.eval()
-    return Trained(network.cpu() if settings.num_devices > 1 else network, tuple(steps), settings)
+    return Trained(trainer.network.eval(), tuple(steps), settings)
+
+
+def _launch(fabric: Any, clips: list[PreparedClip], settings: SegmenterSettings, checkpoint: Path | None) -> Trained:
+    """`_run` in one process per device; the result comes back as a file, since fabric's queue holds 64 KiB only."""
+    with TemporaryDirectory() as folder:
+        result = Path(folder) / "result.pt"
+        # bound, because fabric looks into arguments and refuses frozen dataclasses there
+        fabric.launch(partial(_run_shared, clips=clips, settings=settings, checkpoint=checkpoint, result=result))
+        held = torch.load(result, map_location="cpu", weights_only=True)
+    network = build_network(clips, settings)
+    network.load_state_dict(held["network"])
+    return Trained(network.eval(), tuple(Step(*one) for one in held["steps"]), settings)
+
+
+def _run_shared(
+    fabric: Any, *, clips: list[PreparedClip], settings: SegmenterSettings, checkpoint: Path | None, result: Path
+) -> None:
+    trained = _run(fabric, clips, settings, checkpoint)
+    if fabric.is_global_zero:
+        torch.save({"network": trained.network.state_dict(), "steps": [astuple(one) for one in trained.steps]}, result)
 
 
 class SegmenterTrainer:
@@ -236,10 +260,19 @@ class SegmenterTrainer:
 
     def epoch(self) -> Iterator[Step]:
         """What is left of the present epoch, step by step."""
-        for batch in self.batches()[self.batch_idx :]:
+        batches = self.batches()
+        for batch in batches[self.batch_idx :]:
+            self._set_rate((self.num_epochs + self.batch_idx / len(batches)) / self.settings.epochs)
             self.batch_idx += 1
             yield self.step(batch)
         self.num_epochs, self.batch_idx = self.num_epochs + 1, 0
+
+    def _set_rate(self, progressed: float) -> None:
+        """Learning rate when this share of the training is done."""
+        final = self.settings.final_rate
+        share = final + (1 - final) * (1 + math.cos(math.pi * progressed)) / 2
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * share
 
     def batches(self) -> list[list[Draw]]:
         """This device's part of the present epoch's batches: every frame that something can teach, once, shuffled.

@@ -90,7 +90,7 @@ def test_generator_is_the_published_one(golden: Callable[[str], Any]) -> None:
         assert_agrees(decoder.train()(start, guide).tanh(), part("train_out"))
 
 
-@pytest.mark.parametrize("factor", [5, 6, 8, 16])
+@pytest.mark.parametrize("factor", [2, 3, 4, 5, 6, 8, 16])
 def test_map_enlarged_by_repeating_equals_the_plain_way(factor: int) -> None:
     torch.manual_seed(0)
     norm = SpadeNorm(3, 4, hidden=6).double()
