@@ -57,8 +57,6 @@ def rounded_crop(planes: Tensor, window: Window, out_px: int, *, fill: Tensor | 
     rows, columns = (
         slice(max(start, 0), max(min(start + side, end), 0)) for start, end in ((top, height), (left, width))
     )
-        slice(max(start, 0), max(min(start + side, end), 0)) for start, end in ((top, height), (left, width))
-    )
     part = planes[:, rows, columns]
     if part.numel():
         y, x = rows.start - top, columns.start - left
