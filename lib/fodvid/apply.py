@@ -1,8 +1,9 @@
 """`nocturne apply fodvid`: the object that moves in somebody's own video, drawn into it or as masks."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
-from dataclasses import replace
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -11,12 +12,12 @@ import typer
 from torch import Tensor
 
 import lib
+from lib.data.atomic import appears_whole
 from lib.data.masks import write_mask
-from lib.data.video import VideoReader, open_video
-from lib.data.video_writer import VideoWriter
+from lib.data.video import VideoReader, VideoWriter, open_video
 from lib.errors import SpecError
 from lib.flow import FlowName
-from lib.fodvid.discover import Discoverer, Discovery, discover_with
+from lib.fodvid.discover import Discoverer, motions, resize_height
 from lib.fodvid.refine import collect, refine, segment_video
 from lib.fodvid.settings import Backbone, Finish, for_backbone
 from lib.fodvid.train import SegmenterSettings
@@ -26,49 +27,125 @@ from lib.show.progress import progress
 MAX_TRAINING_FRAMES = 200
 
 
+@dataclass(frozen=True, eq=False)
+class Found:
+    """One frame of the result: time in seconds, picture (3, H, W), mask (H, W) bool, whether anything moved in it."""
+
+    time_s: float
+    frame: Tensor
+    mask: Tensor
+    moves: bool
+
+
 def apply(
     source: Annotated[Path, typer.Argument(help="Video or folder of pictures in which something moves.")],
     out: Annotated[Path, typer.Argument(help="Result with the mask drawn: .mp4, .webm or a new folder.")],
-    masks: Annotated[Path | None, typer.Option(help="New folder for the masks, one PNG a frame.")] = None,
-    backbone: Annotated[str, typer.Option(help="dino_vitb8 | dino_vits16 | ... | efficientnet_lite0.")] = (
+    masks: Annotated[
+        Path | None, typer.Option(help="New folder for the masks, one PNG a frame from 00000.png on, 0 and 255.")
+    ] = None,
+    backbone: Annotated[str, typer.Option(help="dino_vitb8 | dino_vits16 | ... | efficientnet_lite0 | vgg16.")] = (
         "efficientnet_lite0"
     ),
     weights: Annotated[str, typer.Option(help="auto, or a file with the backbone's weights.")] = "auto",
-    alpha: Annotated[float | None, typer.Option(help="Share of appearance; paper 0.7, stand-in 0.4.")] = None,
+    height: Annotated[int, typer.Option(help="Frames are seen at most this high, as DAVIS; 0 as they are.")] = 480,
+    alpha: Annotated[
+        float | None, typer.Option(help="Share of appearance; paper 0.7, stand-in 0.4; 1 for no flow.")
+    ] = None,
     tau: Annotated[float | None, typer.Option(help="Similarity that joins patches; paper 0.25, stand-in 0.5.")] = None,
     flow: Annotated[str, typer.Option(help="dis | raft | raft_small | arflow | gmflow | gmflow_refine.")] = "dis",
     flow_weights: Annotated[str, typer.Option(help="auto, or a file with the flow network's weights.")] = "auto",
     finish: Annotated[str, typer.Option(help="none | crf | bilateral: edges drawn to those of the frame.")] = "none",
     refine_masks: Annotated[
-        bool, typer.Option("--refine", help="Train a network on the masks, then mask each frame by it.")
+        bool, typer.Option("--refine", help="Train a network on the masks, then mask each frame by it, without flow.")
     ] = False,
-    epochs: Annotated[int, typer.Option(help="Of that training.")] = 10,
+    epochs: Annotated[int, typer.Option(min=1, help="Of that training.")] = 10,
     seed: Annotated[int, typer.Option(help="Of that training.")] = 0,
     device: Annotated[str, typer.Option(help="auto | cpu | cuda | mps.")] = "auto",
 ) -> None:
-    """Find the object that moves, frame by frame, and draw it into the video."""
-    if out.resolve() == source.resolve():
-        raise SpecError(f"the result would replace the input: give another name than {out}")
-    if masks is not None and masks.exists():
-        raise SpecError(f"{masks} exists already; give --masks a folder that does not")
+    """Find the object that moves, frame by frame, and draw it into the video.
+
+    A frame in which nothing moves has an empty mask; with --refine such frames do not train.
+    """
+    _check_places(source, out, masks)
     chosen = lib.device(device)
-    settings = for_backbone(cast(Backbone, backbone)).but(
-        weights=weights, flow=cast(FlowName, flow), flow_weights=flow_weights, finish=cast(Finish, finish)
-    )
+    settings = for_backbone(cast(Backbone, backbone))
     settings = settings.but(
-        alpha=settings.alpha if alpha is None else alpha, tau=settings.tau if tau is None else tau
+        weights=weights,
+        height_px=height,
+        alpha=settings.alpha if alpha is None else alpha,
+        tau=settings.tau if tau is None else tau,
+        flow=cast(FlowName, flow),
+        flow_weights=flow_weights,
+        flow_height_px=settings.flow_height_px or height,
+        finish=cast(Finish, finish),
     )
-    discoverer = Discoverer(settings, device=chosen)
-    training = replace(SegmenterSettings.small(), epochs=epochs, seed=seed, device=str(chosen))
     with ExitStack() as stack:
         reader = stack.enter_context(open_video(source))
+        folder = None if masks is None else stack.enter_context(_new_folder(masks))
         writer = stack.enter_context(VideoWriter(out, fps=reader.fps))
-        folder = None if masks is None else stack.enter_context(_mask_folder(masks))
-        found = _refined(reader, discoverer, training) if refine_masks else _cut(reader, discoverer)
-        for idx, (time_s, frame, mask) in enumerate(found):
-            writer.write(draw_mask(frame, mask), time_s)
+        discoverer = Discoverer(settings, device=chosen)
+        training = replace(SegmenterSettings.small(), epochs=epochs, seed=seed, device=str(chosen))
+        found = _refined(reader, discoverer, training, chosen) if refine_masks else _cut(reader, discoverer, chosen)
+        num_still = 0
+        for idx, one in enumerate(progress(found, total=reader.num_frames, label="frames")):
+            writer.write(draw_mask(one.frame, one.mask), one.time_s)
             if folder is not None:
-                write_mask(folder / f"{idx:05d}.png", mask)
+                write_mask(folder / f"{idx:05d}.png", one.mask)
+            num_still += not one.moves
+    if num_still:
+        of_all = "all" if num_still == writer.num_frames else f"{num_still} of"
+        typer.echo(f"{source}: nothing moves in {of_all} {writer.num_frames} frames; their masks are empty", err=True)
     if reader.stopped:
         typer.echo(f"{source}: {reader.stopped}; the frames before are in the result", err=True)
     typer.echo(out)
+
+
+def _check_places(source: Path, out: Path, masks: Path | None) -> None:
+    """Passes places that don't replace each other."""
+    if out.resolve() == source.resolve():
+        raise SpecError(f"the result would replace the input: give another name than {out}")
+    if masks is None:
+        return
+    if masks.exists():
+        raise SpecError(f"{masks} exists already; give --masks a folder that does not")
+    if masks.resolve() == out.resolve():
+        raise SpecError(f"the masks would replace the result: give --masks another name than {out}")
+
+
+@contextmanager
+def _new_folder(path: Path) -> Iterator[Path]:
+    """Folder to fill, which appears under its name when the block ends well, else not at all."""
+    with appears_whole(path) as partial:
+        partial.mkdir()
+        yield partial
+
+
+def _cut(reader: VideoReader, discoverer: Discoverer, device: torch.device) -> Iterator[Found]:
+    """Each frame with the mask of its graph cut; holds two frames."""
+    times: deque[float] = deque()
+
+    def frames() -> Iterator[Tensor]:
+        for time_s, frame in reader.timed():
+            times.append(time_s)
+            yield frame.to(device)
+
+    for frame, motion in motions(discoverer, frames()):
+        found = discoverer.discover(frame, motion)
+        yield Found(times.popleft(), frame, found.mask, motion is None or motion.moves)
+
+
+def _refined(
+    reader: VideoReader, discoverer: Discoverer, training: SegmenterSettings, device: torch.device
+) -> Iterator[Found]:
+    """Each frame with the mask of a network that was trained on coarse masks of up to 200 frames all over the video."""
+    num_frames = reader.num_frames or sum(1 for _ in reader)
+    height_px = discoverer.settings.height_px
+    read = progress(reader, total=num_frames, label="frames for training")
+    small = (resize_height(frame[None].to(device), height_px)[0] for frame in read)
+    coarse = collect(discoverer, small, max_frames=MAX_TRAINING_FRAMES, num_frames=num_frames)
+    size = (coarse.images.shape[-2], coarse.images.shape[-1])
+    trained = refine(discoverer, coarse, settings=replace(training, size=size), name=reader.path.name)
+    del coarse
+    for time_s, frame in reader.timed():
+        (found,) = segment_video(discoverer, trained, [frame.to(device)])
+        yield Found(time_s, frame.to(device), found.mask, moves=True)

@@ -1,6 +1,7 @@
 """The camera's own motion as a homography, and what moves besides. Not in the paper."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +49,8 @@ def remove_camera(flow: Tensor) -> CameraMotion:
     x, y = (axis.ravel() for axis in np.meshgrid(columns, rows))
     start = np.stack([x, y], axis=1).astype(np.float64)
     moved = field[:, y, x].T
-    fitted = inliers = None
+    fitted: Any = None
+    inliers: Any = None
     if len(start) >= MIN_SAMPLES:
         threshold = INLIER_PX * max(width / INLIER_WIDTH_PX, 1)
         fitted, inliers = cv2.findHomography(start, start + moved, cv2.RANSAC, threshold, maxIters=MAX_ITERATIONS)

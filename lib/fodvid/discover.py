@@ -18,7 +18,8 @@ from lib.fodvid.finish import finish_mask
 from lib.fodvid.motion import flow_picture, motion_descriptor
 from lib.fodvid.settings import Settings
 
-# residual flow shorter than this everywhere is what estimation errors leave of a picture at rest
+# residual flow shorter than this everywhere is what estimation errors leave of a picture at rest: of DIS, on a picture
+# repeated with noise of 3 grey levels, 0.1 px
 REST_PX = 0.1
 SIDE_MULTIPLE = 8
 
@@ -26,7 +27,7 @@ SIDE_MULTIPLE = 8
 @dataclass(frozen=True, eq=False)
 class Motion:
     """What moves between a frame and the next: flow (1, 2, h, w), pixels of its own size, without the camera's part if
-    the settings say so; moves: whether any vector is longer than a tenth of a pixel."""
+    the settings say so; moves: whether any vector is longer than a tenth of a pixel and the settings' `still_px`."""
 
     flow: Tensor
     moves: bool
@@ -34,8 +35,11 @@ class Motion:
 
 @dataclass(frozen=True, eq=False)
 class Discovery:
-    """One frame's object: mask (H, W) bool at the frame's size, the cut of its patches, the features and the motion that
-    it rests on."""
+    """One frame's object: mask (H, W) bool at the frame's size, the cut of its patches, the features and the motion.
+
+    Choice: where flow counts (alpha below 1) and nothing moves, the mask is empty, whatever the cut: every graph has
+    one, and that of a frame at rest parts the picture by appearance alone. Not in the paper, whose videos all move.
+    """
 
     mask: Tensor
     cut: Cut
@@ -73,7 +77,7 @@ class Discoverer:
         flow = self.estimator(*small)
         if self.settings.remove_camera:
             flow = remove_camera(flow).residual
-        return Motion(flow, bool(flow.norm(dim=1).amax() > REST_PX))
+        return Motion(flow, bool(flow.norm(dim=1).amax() > max(REST_PX, self.settings.still_px)))
 
     def image_features(self, frame: Tensor) -> PatchFeatures:
         """Features of the frame's patches."""
@@ -95,7 +99,10 @@ class Discoverer:
         return graph_cut(affinity, image_features.grid, corner_rule=chosen.corner_rule, component=chosen.component)
 
     def discover(self, frame: Tensor, motion: Motion | None) -> Discovery:
-        """The object in one frame (3, H, W), RGB, 0..1, given its motion; None where alpha is 1."""
+        """The object in one frame (3, H, W), RGB, 0..1, given its motion; None where alpha is 1.
+
+        Raises SpecError where alpha needs the motion and there is none.
+        """
         if motion is None and self.settings.alpha < 1:
             raise SpecError("alpha below 1 needs the frame's motion; give it, or set alpha to 1")
         features = self.image_features(frame)
@@ -103,6 +110,8 @@ class Discoverer:
         if motion is not None and self.settings.alpha < 1:
             of_flow = self.flow_features(motion, frame, features.grid).to(features.tokens)
         cut = self.cut(features, of_flow)
+        if of_flow is not None and motion is not None and not motion.moves:
+            return Discovery(frame.new_zeros(_size(frame), dtype=torch.bool), cut, features, motion)
         mask = finish_mask(self.settings.finish, to_size(cut.mask, _size(frame)), frame)
         return Discovery(mask, cut, features, motion)
 
@@ -124,13 +133,19 @@ def discover_with(discoverer: Discoverer, frames: Iterable[Tensor]) -> Iterator[
         yield discoverer.discover(frame, motion)
 
 
-def motions(discoverer: Discoverer, frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, Motion | None]]:
-    """Each frame with its motion to the next; the last with that of the one before."""
+def motions(
+    discoverer: Discoverer, frames: Iterable[Tensor], *, chosen: Callable[[int], bool] = lambda number: True
+) -> Iterator[tuple[Tensor, Motion | None]]:
+    """Each frame with its motion to the next; the last with that of the one before.
+
+    chosen: whether the frame of this number, from 0 on, is wanted; of the others no motion is computed.
+    """
     if discoverer.settings.alpha == 1:
-        yield from ((frame, None) for frame in frames)
+        yield from ((frame, None) for number, frame in enumerate(frames) if chosen(number))
         return
     previous: Tensor | None = None
     motion: Motion | None = None
+    count = 0
     for frame in frames:
         check_image("frame", frame)
         if previous is not None:
@@ -138,14 +153,19 @@ def motions(discoverer: Discoverer, frames: Iterable[Tensor]) -> Iterator[tuple[
                 raise SpecError(
                     f"all frames must have one size: got {tuple(previous.shape)} and then {tuple(frame.shape)}"
                 )
-            motion = discoverer.motion(previous, frame)
-            yield previous, motion
+            # also that of the frame before a chosen one, which the video may end with
+            if chosen(count - 1) or chosen(count):
+                motion = discoverer.motion(previous, frame)
+            if chosen(count - 1):
+                yield previous, motion
         previous = frame
+        count += 1
     if previous is None:
         raise SpecError("the video has no frames")
-    if motion is None:
+    if count == 1:
         raise SpecError("one frame shows no motion: give at least two, or set alpha to 1 to cut by appearance alone")
-    yield previous, motion
+    if chosen(count - 1):
+        yield previous, motion
 
 
 def resize_height(image: Tensor, height_px: int) -> Tensor:

@@ -2,80 +2,105 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
 
-from lib.errors import DataMissing
+from lib.errors import DataMissing, SpecError
 from lib.fodvid.clips import Clip
-from lib.fodvid.discover import Discoverer, discover_with, resize_height
+from lib.fodvid.discover import Discoverer, motions, resize_height
 from lib.fodvid.segment import Segmentation, segment
 from lib.fodvid.train import SegmenterSettings, Trained, train_segmenter
 
 IMAGE_HEIGHT_PX = 240
+# frames in a row that are taken of a video too long to be taken whole: enough for the offsets of Algorithm 1
+RUN_FRAMES = 10
 
 
 @dataclass(frozen=True, eq=False)
 class Coarse:
     """What training needs of a video: per frame features (T, D, rows, columns) float16, masks (T, H, W) bool, and the
-    frame, small, (T, 3, h, w) uint8; `trusted` (T,) bool, whether anything moved in it."""
+    frame, small, (T, 3, h, w) uint8; `trusted` (T,) bool, whether its mask may teach; `starts`, the frames with which a
+    run of consecutive frames begins: between runs there is no flow."""
 
     features: Tensor
     masks: Tensor
     images: Tensor
     trusted: Tensor
+    starts: tuple[int, ...] = (0,)
 
 
-def collect(discoverer: Discoverer, frames: Iterable[Tensor], *, max_frames: int) -> Coarse:
-    """Coarse masks, features and small frames of up to so many frames, each computed once; about 2 MB a frame.
+def collect(
+    discoverer: Discoverer, frames: Iterable[Tensor], *, max_frames: int, num_frames: int | None = None
+) -> Coarse:
+    """Coarse masks, features and small frames of up to so many frames, each computed once; about 3 MB a frame of 480p.
 
-    Raises DataMissing where no frame has a mask that can teach.
+    frames: (3, H, W) each, RGB, 0..1, all of one size; read once, only as far as needed. num_frames: of the video: if
+    more than max_frames, runs of ten frames are taken all over it (see `spread`); without it the first max_frames.
+    Raises SpecError for a single frame where alpha asks for flow, DataMissing where no frame has a mask that can teach:
+    one in which something moves, and which has an object and a background.
     """
+    runs = spread(num_frames or 0, max_frames)
+    numbers = [number for run in runs for number in run]
+    wanted = set(numbers)
     features, masks, images, trusted = [], [], [], []
-    kept: list[Tensor] = []
-
-    def taken() -> Iterator[Tensor]:
-        for frame in frames:
-            kept.append(frame)
-            yield frame
-            if len(kept) == max_frames:
-                return
-
-    for idx, found in enumerate(discover_with(discoverer, taken())):
-        frame = kept[idx]
+    # one frame more than wanted: the last one's motion leads there
+    read = islice(frames, numbers[-1] + 2)
+    for frame, motion in motions(discoverer, read, chosen=wanted.__contains__):
+        found = discoverer.discover(frame, motion)
         features.append(found.features.as_map()[0].half().cpu())
         masks.append(found.mask.cpu())
         images.append((resize_height(frame[None], IMAGE_HEIGHT_PX)[0] * 255).round().byte().cpu())
-        trusted.append(found.motion is None or found.motion.moves)
-        kept[idx] = frame.new_empty(0)
-    ok = torch.tensor(trusted) & torch.stack([mask.any() & ~mask.all() for mask in masks])
-    if not ok.any():
+        trusted.append(bool(found.mask.any() and not found.mask.all()))
+    if not any(trusted):
         raise DataMissing("no frame has an object to learn from: nothing moves, or every mask is empty or full")
-    return Coarse(torch.stack(features), torch.stack(masks), torch.stack(images), ok)
+    firsts = {run[0] for run in runs}
+    starts = tuple(idx for idx, number in enumerate(numbers[: len(masks)]) if number in firsts)
+    return Coarse(torch.stack(features), torch.stack(masks), torch.stack(images), torch.tensor(trusted), starts)
+
+
+def spread(num_frames: int, max_frames: int) -> list[range]:
+    """Runs of consecutive frames, at most max_frames in all: the first of a video no longer than that, or ten and ten
+    evenly from its first frame to its last."""
+    if max_frames < 1:
+        raise SpecError(f"max_frames must be at least 1: got {max_frames}")
+    if num_frames <= max_frames:
+        return [range(max_frames)]
+    count = max(max_frames // RUN_FRAMES, 1)
+    length = max_frames // count
+    step = (num_frames - length) / max(count - 1, 1)
+    return [range(start, start + length) for start in (round(idx * step) for idx in range(count))]
 
 
 def refine(discoverer: Discoverer, coarse: Coarse, *, settings: SegmenterSettings, name: str = "video") -> Trained:
-    """The network trained on the coarse masks by Algorithm 1, with flow between the small frames."""
+    """The network trained on the coarse masks by Algorithm 1, with flow between the small frames of each run."""
+    ends = (*coarse.starts[1:], len(coarse.masks))
+    clips = [_clip(discoverer, coarse, start, end, name) for start, end in zip(coarse.starts, ends, strict=True)]
+    return train_segmenter(clips, settings=settings)
+
+
+def _clip(discoverer: Discoverer, coarse: Coarse, start: int, end: int, name: str) -> Clip:
+    images = coarse.images[start:end]
+
+    def image(idx: int) -> Tensor:
+        return images[idx].float() / 255
 
     def flow(frame: int, offset: int) -> Tensor:
-        a, b = (coarse.images[idx][None].float() / 255 for idx in (frame, frame + offset))
         assert discoverer.estimator is not None
-        return discoverer.estimator(a, b)[0]
+        return discoverer.estimator(image(frame)[None], image(frame + offset)[None])[0]
 
-    clip = Clip(
-        coarse.features,
-        coarse.masks,
+    return Clip(
+        coarse.features[start:end],
+        coarse.masks[start:end],
         flow if discoverer.estimator is not None else {},
-        images=lambda idx: coarse.images[idx].float() / 255,
-        trusted=coarse.trusted,
-        name=name,
+        images=image,
+        trusted=coarse.trusted[start:end],
+        name=name if start == 0 else f"{name} from training frame {start} on",
     )
-    return train_segmenter([clip], settings=settings)
 
 
-def segment_video(
-    discoverer: Discoverer, trained: Trained, frames: Iterable[Tensor]
-) -> Iterator[Segmentation]:
+def segment_video(discoverer: Discoverer, trained: Trained, frames: Iterable[Tensor]) -> Iterator[Segmentation]:
     """Masks of all frames by the trained network: features of the frame alone, no flow."""
     return segment(
         trained.network,
