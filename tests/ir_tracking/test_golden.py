@@ -14,6 +14,7 @@ from lib.ir_tracking.crops import Window, context_side, rounded_crop, search_sid
 from lib.ir_tracking.network import RegionMaps, SiameseNetwork
 from lib.ir_tracking.network_settings import NetworkSettings
 from lib.ir_tracking.select import select
+from lib.ir_tracking.tracker import Tracker, TrackerSettings
 
 Golden = Callable[[str], Any]
 PAPER = NetworkSettings.paper()
@@ -177,3 +178,45 @@ def test_selection_over_four_steps(golden: Golden) -> None:
             assert float(found.penalties) == pytest.approx(step["penalty_best"], abs=1e-5)
             assert float(found.ranks) == pytest.approx(step["pscore_best"], abs=1e-5)
             np.testing.assert_allclose(found.boxes[0], step["raw_box_best"], rtol=1e-5, atol=1e-4)
+
+
+class Played(nn.Module):
+    """Stands for a network: gives the stored maps, one step after the other."""
+
+    def __init__(self, settings: NetworkSettings, maps: list[RegionMaps]) -> None:
+        super().__init__()
+        self.settings, self.maps = settings, maps
+        self.weight = nn.Parameter(torch.zeros((), dtype=torch.float64))
+
+    def template(self, crops: Tensor) -> list[Tensor]:
+        assert crops.shape[-1] == 127
+        return [crops]
+
+    def search(self, kernels: list[Tensor], crops: Tensor) -> RegionMaps:
+        assert crops.shape[-1] == self.settings.search_px
+        return self.maps.pop(0)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_tracker_over_four_steps(golden: Golden, number: int) -> None:
+    stored, case = golden("tracking/tracking.npz"), golden("tracking/tracking.json")[f"post{number}"]
+    maps = [
+        RegionMaps(*(torch.from_numpy(stored[f"post{number}_{name}{idx}"]).double()[None] for name in ("cls", "loc")))
+        for idx in range(4)
+    ]
+    # the second case's map of 25 cells comes from a padded search; a crop of 319 gives as many, at the zoom of 255
+    settings = PAPER.but(search_px=287 if number == 0 else 319)
+    tracker = Tracker(
+        Played(settings, maps),  # type: ignore[arg-type]
+        TrackerSettings.paper().but(
+            penalty_strength=case["penalty_k"], window_influence=case["window_influence"], size_rate=case["lr"]
+        ),
+        folded=False,
+    )
+    height, width = case["image_hw"]
+    frame = torch.zeros(1, height, width)
+    tracker.start(frame, case["start_box"])
+    for step in case["steps"]:
+        track = tracker.step(frame)
+        assert track.score == pytest.approx(step["score_best"], abs=1e-6)
+        np.testing.assert_allclose(track.box, step["bbox_out"], rtol=1e-5, atol=1e-5)

@@ -1,0 +1,289 @@
+"""Tracking: a box in the first frame, then frame after frame where it went."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from lib.errors import LabError, ShapeError, SpecError
+from lib.ir_tracking.anchors import anchor_grid
+from lib.ir_tracking.background import check_frames, suppress_background
+from lib.ir_tracking.crops import context_side, crops_of, input_planes, search_side
+from lib.ir_tracking.kalman import ConstantVelocity, MotionSettings
+from lib.ir_tracking.network import SiameseNetwork
+from lib.ir_tracking.peaks import peaks
+from lib.ir_tracking.select import Selected, cosine_window, select
+from lib.ir_tracking.settings import FilterSettings
+
+Box = Sequence[float] | Tensor
+# the published code's centre is x + (w - 1) / 2 on the way in and x + w / 2 on the way out
+PUBLISHED_SHIFT_PX = 0.5
+
+
+@dataclass(frozen=True)
+class TrackerSettings:
+    """How proposals become a track. Defaults: SiamRPN's AlexNet values, adapted to targets of a few pixels."""
+
+    penalty_strength: float = 0.16  # k of the penalty on change of size and shape; SiamRPN
+    window_influence: float = 0.40  # of the cosine window; SiamRPN
+    size_rate: float = 0.30  # of the box's size towards the proposal's; SiamRPN
+    min_box_px: float = 2.0  # least side of a box. Choice: SiamRPN's 10 would swallow a target of 3 pixels
+
+    motion_prior: bool = True  # constant velocity places the search window; not in the paper
+    motion: MotionSettings = field(default_factory=MotionSettings)
+    lost_score: float = 0.3  # below it nothing is believed, and the target goes on as before
+    lost_after: int = 5  # frames without a sight after which the whole frame is searched; 0: never
+    num_candidates: int = 12  # peaks of the filter that the network looks at then
+    search_speed_px: float = 3.0  # a lost target is looked for within this much per frame since it was seen
+
+    filter: FilterSettings = field(default_factory=FilterSettings)  # eqs 2-4
+
+    def __post_init__(self) -> None:
+        for name in ("penalty_strength", "min_box_px", "search_speed_px"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise SpecError(f"{name} must be at least 0: got {getattr(self, name)!r}")
+        for name in ("window_influence", "size_rate", "lost_score"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SpecError(f"{name} must lie within 0..1: got {getattr(self, name)!r}")
+        if self.lost_after < 0 or self.num_candidates < 1:
+            raise SpecError("lost_after must be at least 0 and num_candidates at least 1")
+
+    @classmethod
+    def paper(cls) -> Self:
+        """SiamRPN's tracking with nothing added: no motion prior, no search after loss, boxes of 10 pixels at least."""
+        return cls(min_box_px=10.0, motion_prior=False, lost_score=0.0, lost_after=0)
+
+    def but(self, **changes: Any) -> Self:
+        """The same with some fields changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Track:
+    """Where a target is in one frame.
+
+    box: (x, y, w, h), pixels, inside the frame at least by its centre. score: probability that the target was seen,
+    0..1; 1 at the start. seen: False while it is carried on by the motion prior, or held.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    seen: bool
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """What one look found: centres (N, 2) in the frame, sizes (N, 2) after smoothing, scores (N,); on the CPU."""
+
+    centres: Tensor
+    sizes: Tensor
+    scores: Tensor
+
+
+class Tracker:
+    """Follows one target or several in one pass; their templates are computed once, at the start.
+
+    network: trained; it is used in evaluation mode, and frames go to its device. A frame is (1, H, W) or (H, W), any
+    unit, 8 to 32-bit whole numbers or floats. A frame that is refused leaves the state as it was.
+    """
+
+    def __init__(
+        self, network: SiameseNetwork, settings: TrackerSettings | None = None, *, folded: bool = True
+    ) -> None:
+        self.settings = settings or TrackerSettings()
+        self.network_settings = network.settings
+        self.network = network.folded() if folded else network.eval()
+        weight = next(network.parameters())
+        self.device, self.dtype = weight.device, weight.dtype
+        self.anchors = anchor_grid(network.settings, network.settings.map_size(network.settings.search_px)).to(
+            weight.device, weight.dtype
+        )
+        num_cells = self.anchors.shape[-1]
+        num_maps = 1 if network.settings.head == "correlation" else network.settings.num_anchors
+        self.window = cosine_window(num_cells, num_maps, like=self.anchors)
+        self.frame_shape: tuple[int, int] | None = None
+
+    def start(self, frame: Tensor, box: Box) -> Track:
+        """Takes the target's box (x, y, w, h), pixels, in the first frame.
+
+        Raises ShapeError for a bad frame, SpecError for a box without size, not finite or with its centre outside.
+        """
+        return self.start_many(frame, [box])[0]
+
+    def step(self, frame: Tensor) -> Track:
+        """Where the target is in the next frame. Raises ShapeError for a bad frame, LabError before `start`."""
+        return self.step_many(frame)[0]
+
+    @torch.no_grad()
+    def start_many(self, frame: Tensor, boxes: Sequence[Box] | Tensor) -> list[Track]:
+        """`start` for several targets of one frame."""
+        plane = self._plane(frame)
+        height, width = plane.shape[-2:]
+        checked = torch.tensor([check_box(box, width=width, height=height) for box in boxes], dtype=torch.float64)
+        if not len(checked):
+            raise SpecError("a tracker needs at least one box: got none")
+        centres, sizes = checked[:, :2] + checked[:, 2:] / 2, checked[:, 2:].clamp(min=self.settings.min_box_px)
+        windows = self._windows(centres, sizes, template=True)
+        crops = self._crops(plane, windows, self.network_settings.template_px)
+        self.kernels = self.network.template(crops)
+        self.motion = ConstantVelocity(centres, self.settings.motion)
+        self.sizes = sizes
+        self.num_unseen = torch.zeros(len(centres), dtype=torch.long)
+        self.frame_shape = (height, width)
+        return self._tracks(torch.ones(len(centres)), shift=0.0)
+
+    @torch.no_grad()
+    def step_many(self, frame: Tensor) -> list[Track]:
+        """`step` for all targets of `start_many`, in their order."""
+        if self.frame_shape is None:
+            raise LabError("the tracker has no target yet: call start with the first frame and a box")
+        plane = self._plane(frame)
+        if plane.shape[-2:] != self.frame_shape:
+            raise ShapeError(
+                f"frames must keep their size: got {tuple(plane.shape[-2:])} after {self.frame_shape}; "
+                "resize the frame, or start again with a box in it"
+            )
+        motion = self.motion.copy()
+        limits = torch.tensor(self.frame_shape[::-1], dtype=torch.float64)
+        shift = 0.0 if self.network_settings.subpixel else PUBLISHED_SHIFT_PX
+        if self.settings.motion_prior:
+            motion.predict()
+            motion.centres = torch.minimum(motion.centres.clamp(min=0), limits)
+        sight = self._look(plane, motion.centres, self.sizes)
+        seen = sight.scores >= self.settings.lost_score
+        found = self._search(plane, motion, seen)
+        for idx, (centre, size, score) in found.items():
+            sight.centres[idx], sight.sizes[idx], sight.scores[idx] = centre, size, score
+            motion.place(idx, centre)
+            seen[idx] = True
+        if self.settings.motion_prior:
+            motion.update(sight.centres, seen=seen)
+        else:
+            motion.centres = torch.where(seen[:, None], sight.centres, motion.centres)
+        motion.centres = torch.minimum((motion.centres - shift).clamp(min=0), limits) + shift
+        sizes = torch.where(seen[:, None], sight.sizes, self.sizes)
+        self.sizes = torch.minimum(sizes.clamp(min=self.settings.min_box_px), limits)
+        self.num_unseen = torch.where(seen, 0, self.num_unseen + 1)
+        self.motion = motion
+        return self._tracks(sight.scores, shift=shift)
+
+    def _plane(self, frame: Tensor) -> Tensor:
+        """A frame (1, H, W) on the network's device, checked."""
+        check_frames(frame)
+        if frame.ndim == 2:
+            frame = frame[None]
+        if frame.ndim != 3 or frame.shape[0] != 1:
+            raise ShapeError(f"a frame must be (1, H, W) or (H, W), one plane: got {tuple(frame.shape)}")
+        return frame.to(self.device, self.dtype)
+
+    def _windows(self, centres: Tensor, sizes: Tensor, *, template: bool = False) -> Tensor:
+        """(N, 3), centre and side of each target's window."""
+        floor = self.network_settings.context_floor_px
+        sides = [context_side(width, height, floor_px=floor) for width, height in sizes.tolist()]
+        if not template:
+            sides = [search_side(side, self.network_settings) for side in sides]
+        return torch.cat([centres, torch.tensor(sides, dtype=centres.dtype)[:, None]], dim=1)
+
+    def _crops(self, plane: Tensor, windows: Tensor, out_px: int) -> Tensor:
+        """Network inputs (N, 3, out_px, out_px), of a frame that is filtered only as far as they need it."""
+        settings = self.network_settings
+        left = top = 0
+        if settings.scaling == "crop" and len(windows) == 1:
+            left, top, right, bottom = self._part(windows[0].tolist())
+            plane = plane[:, top:bottom, left:right]
+        planes = self._planes(plane)
+        moved = windows - torch.tensor([left, top, 0.0], dtype=windows.dtype)
+        return crops_of(planes, moved, out_px, settings).to(memory_format=torch.channels_last)
+
+    def _planes(self, plane: Tensor) -> Tensor:
+        settings = self.network_settings
+        if settings.inputs == "frame":
+            return input_planes(plane, plane, plane, inputs="frame", scaling=settings.scaling)
+        stages = suppress_background(plane, settings=self.settings.filter)
+        return input_planes(plane, stages.suppressed, stages.filtered, inputs=settings.inputs, scaling=settings.scaling)
+
+    def _part(self, window: list[float]) -> tuple[int, int, int, int]:
+        """left, top, right, bottom of the pixels that a window's filtered crop depends on; at least one pixel."""
+        centre_x, centre_y, side = window
+        margin = side / 2 + self.settings.filter.line_length_px + 2 * self.settings.filter.opening_px
+        return (
+            max(math.floor(centre_x - margin), 0),
+            max(math.floor(centre_y - margin), 0),
+            max(math.ceil(centre_x + margin), 1),
+            max(math.ceil(centre_y + margin), 1),
+        )
+
+    def _look(self, plane: Tensor, centres: Tensor, sizes: Tensor, kernels: list[Tensor] | None = None) -> _Sight:
+        """The best proposal in each search window."""
+        windows = self._windows(centres, sizes)
+        zooms = self.network_settings.search_px / windows[:, 2:]
+        crops = self._crops(plane, windows, self.network_settings.search_px)
+        maps = self.network.search(kernels or self.kernels, crops)
+        best = select(
+            maps,
+            self.anchors,
+            (sizes * zooms).to(self.anchors),
+            penalty_strength=self.settings.penalty_strength,
+            window_influence=self.settings.window_influence,
+            window=self.window,
+        )
+        return self._in_frame(best, centres, sizes, zooms)
+
+    def _in_frame(self, best: Selected, centres: Tensor, sizes: Tensor, zooms: Tensor) -> _Sight:
+        found = torch.cat([best.boxes, best.scores[:, None], best.penalties[:, None]], dim=1).to("cpu", torch.float64)
+        boxes, scores, penalties = found[:, :4], found[:, 4], found[:, 5]
+        rate = (penalties * scores * self.settings.size_rate)[:, None]
+        return _Sight(centres + boxes[:, :2] / zooms, sizes * (1 - rate) + boxes[:, 2:] / zooms * rate, scores)
+
+    def _search(
+        self, plane: Tensor, motion: ConstantVelocity, seen: Tensor
+    ) -> dict[int, tuple[Tensor, Tensor, Tensor]]:
+        """Centre, size and score of targets that are found again among the peaks of the whole filtered frame."""
+        wanted = [
+            idx
+            for idx in range(len(seen))
+            if not seen[idx] and self.settings.lost_after and self.num_unseen[idx] >= self.settings.lost_after
+        ]
+        if not wanted:
+            return {}
+        response = suppress_background(plane, settings=self.settings.filter).filtered[0]
+        spots = peaks(response, number=16 * self.settings.num_candidates)[:, :2].to("cpu", torch.float64)
+        found = {}
+        for idx in wanted:
+            reach = self.settings.search_speed_px * (float(self.num_unseen[idx]) + 1)
+            near = spots[(spots - motion.centres[idx]).norm(dim=1) <= reach][: self.settings.num_candidates]
+            if not len(near):
+                continue
+            kernels = [kernel[idx : idx + 1].expand(len(near), -1, -1, -1) for kernel in self.kernels]
+            sight = self._look(plane, near, self.sizes[idx].expand(len(near), 2), kernels)
+            best = int(sight.scores.argmax())
+            if sight.scores[best] >= self.settings.lost_score:
+                found[idx] = (sight.centres[best], sight.sizes[best], sight.scores[best])
+        return found
+
+    def _tracks(self, scores: Tensor, *, shift: float) -> list[Track]:
+        corners = self.motion.centres - self.sizes / 2 - shift
+        return [
+            Track((x, y, w, h), score, not unseen)
+            for (x, y), (w, h), score, unseen in zip(
+                corners.tolist(), self.sizes.tolist(), scores.tolist(), self.num_unseen.tolist(), strict=True
+            )
+        ]
+
+
+def check_box(box: Box, *, width: int, height: int) -> tuple[float, float, float, float]:
+    """The box (x, y, w, h) as floats, with its centre inside a frame of that size; SpecError otherwise."""
+    values = [float(value) for value in box]
+    if len(values) != 4 or not all(map(math.isfinite, values)):
+        raise SpecError(f"a box must be four finite numbers x, y, w, h: got {values}")
+    x, y, w, h = values
+    if w <= 0 or h <= 0:
+        raise SpecError(f"a box must be wider and higher than 0: got {w:g} x {h:g}")
+    if not (0 <= x + w / 2 <= width and 0 <= y + h / 2 <= height):
+        raise SpecError(
+            f"a box must have its centre in the frame of {width} x {height}: got x {x:g}, y {y:g}, w {w:g}, h {h:g}"
+        )
+    return x, y, w, h
