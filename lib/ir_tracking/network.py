@@ -1,9 +1,8 @@
 """The improved Siamese network (sec. 2.3): AlexNet's trunk, conv3 to conv5 fused, and region selection by anchors."""
 
 from copy import deepcopy
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +17,7 @@ FUSION_POOLS = (5, 3, 1)  # eq. 5: bring conv3, conv4 and conv5 to one size with
 RESPONSE_SCALE = 1e-3  # SiamFC's code
 
 
-@dataclass(frozen=True)
-class RegionMaps:
+class RegionMaps(NamedTuple):
     """What region selection chooses from (eqs 8-9).
 
     classes: (B, 2m, n, n), background and target for each anchor, anchors innermost; or (B, 1, n, n), SiamFC.
