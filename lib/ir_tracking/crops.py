@@ -44,7 +44,8 @@ def search_side(template_side: float, settings: NetworkSettings, *, search_px: i
 def rounded_crop(planes: Tensor, window: Window, out_px: int, *, fill: Tensor | None = None) -> Tensor:
     """Crop (C, out_px, out_px) of planes (C, H, W) as the published code cuts it.
 
-    The side is rounded half to even, the corner to whole pixels, by up to half a pixel off the centre.
+    The side is rounded half to even, and the window lies half a pixel (even sides) or one (odd sides) up and left of
+    its centre, before the corner is rounded to whole pixels.
     fill: (C,), what lies outside; None: the planes' means truncated to whole numbers. Bilinear.
     """
     side = max(round(window.side), 1)
