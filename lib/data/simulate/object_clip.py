@@ -108,7 +108,7 @@ SCENES = {
     "motorcycle": _Scene(
         "a motorcycle rolls behind a bollard, a camera travels past both",
         motorcycle, "pavement", view=0.88, height=0.5, ground=0.4, reach=0.6, bend=0.004, breath=0.04,
-        pan=5.0, tilt=0.4, roll=0.5, travel=0.35, depth=0.5,
+        pan=5.0, tilt=0.4, roll=0.5, travel=0.2, depth=0.5,
     ),
 }  # fmt: skip
 
