@@ -69,15 +69,29 @@ class Discoverer:
             load_flow(settings.flow, weights=settings.flow_weights, device=device) if uses_flow else estimator
         )
 
-    def motion(self, frame: Tensor, following: Tensor) -> Motion:
-        """Flow from one frame (3, H, W) to the next, at the settings' height, with the camera's part taken out."""
+    def motion(self, frame: Tensor, following: Tensor | None, *, preceding: Tensor | None = None) -> Motion:
+        """Flow from one frame (3, H, W) to the next, at the settings' height, with the camera's part taken out.
+
+        preceding: the frame before; with the setting `both_ways` the flow to it, reversed, is averaged in: what one of
+        the two flows misses, because something is hidden there or stands still for a moment, the other shows; of the
+        last frame (following is None) it is all there is. Raises SpecError where alpha is 1 or no neighbour is given.
+        """
         if self.estimator is None:
             raise SpecError("alpha = 1 uses appearance alone and has no flow; set alpha below 1")
-        small = [resize_height(image[None], self.settings.flow_height_px) for image in (frame, following)]
-        flow = self.estimator(*small)
-        if self.settings.remove_camera:
-            flow = remove_camera(flow).residual
+        flows = [] if following is None else [self._flow(frame, following)]
+        if preceding is not None and self.settings.both_ways:
+            flows.append(-self._flow(frame, preceding))
+        if not flows:
+            raise SpecError("motion needs a neighbouring frame: give the one that follows")
+        flow = torch.stack(flows).mean(dim=0)
         return Motion(flow, bool(flow.norm(dim=1).amax() > max(REST_PX, self.settings.still_px)))
+
+    def _flow(self, frame: Tensor, neighbour: Tensor) -> Tensor:
+        """Flow (1, 2, h, w) between two frames, pixels of its own size, without the camera's part if so set."""
+        assert self.estimator is not None
+        small = [resize_height(image[None], self.settings.flow_height_px) for image in (frame, neighbour)]
+        flow = self.estimator(*small)
+        return remove_camera(flow).residual if self.settings.remove_camera else flow
 
     def image_features(self, frame: Tensor) -> PatchFeatures:
         """Features of the frame's patches."""
@@ -98,14 +112,15 @@ class Discoverer:
         )
         return graph_cut(affinity, image_features.grid, corner_rule=chosen.corner_rule, component=chosen.component)
 
-    def discover(self, frame: Tensor, motion: Motion | None) -> Discovery:
+    def discover(self, frame: Tensor, motion: Motion | None, *, features: PatchFeatures | None = None) -> Discovery:
         """The object in one frame (3, H, W), RGB, 0..1, given its motion; None where alpha is 1.
 
-        Raises SpecError where alpha needs the motion and there is none.
+        features: of the frame, where they are there already. Raises SpecError where alpha needs the motion and there is
+        none.
         """
         if motion is None and self.settings.alpha < 1:
             raise SpecError("alpha below 1 needs the frame's motion; give it, or set alpha to 1")
-        features = self.image_features(frame)
+        features = features or self.image_features(frame)
         of_flow = None
         if motion is not None and self.settings.alpha < 1:
             of_flow = self.flow_features(motion, frame, features.grid).to(features.tokens)
@@ -136,36 +151,39 @@ def discover_with(discoverer: Discoverer, frames: Iterable[Tensor]) -> Iterator[
 def motions(
     discoverer: Discoverer, frames: Iterable[Tensor], *, chosen: Callable[[int], bool] = lambda number: True
 ) -> Iterator[tuple[Tensor, Motion | None]]:
-    """Each frame with its motion to the next; the last with that of the one before.
+    """Each frame with its motion to the next; the last with that of the one before, or, with the setting `both_ways`,
+    with that from the frame before it.
 
     chosen: whether the frame of this number, from 0 on, is wanted; of the others no motion is computed.
     """
     if discoverer.settings.alpha == 1:
         yield from ((frame, None) for number, frame in enumerate(frames) if chosen(number))
         return
-    previous: Tensor | None = None
+    both_ways = discoverer.settings.both_ways
+    before: Tensor | None = None
+    current: Tensor | None = None
     motion: Motion | None = None
     count = 0
     for frame in frames:
         check_image("frame", frame)
-        if previous is not None:
-            if frame.shape != previous.shape:
+        if current is not None:
+            if frame.shape != current.shape:
                 raise SpecError(
-                    f"all frames must have one size: got {tuple(previous.shape)} and then {tuple(frame.shape)}"
+                    f"all frames must have one size: got {tuple(current.shape)} and then {tuple(frame.shape)}"
                 )
             # also that of the frame before a chosen one, which the video may end with
-            if chosen(count - 1) or chosen(count):
-                motion = discoverer.motion(previous, frame)
+            if chosen(count - 1) or (chosen(count) and not both_ways):
+                motion = discoverer.motion(current, frame, preceding=before)
             if chosen(count - 1):
-                yield previous, motion
-        previous = frame
+                yield current, motion
+        before, current = current, frame
         count += 1
-    if previous is None:
+    if current is None:
         raise SpecError("the video has no frames")
-    if count == 1:
+    if before is None:
         raise SpecError("one frame shows no motion: give at least two, or set alpha to 1 to cut by appearance alone")
     if chosen(count - 1):
-        yield previous, motion
+        yield current, discoverer.motion(current, None, preceding=before) if both_ways else motion
 
 
 def resize_height(image: Tensor, height_px: int) -> Tensor:

@@ -51,13 +51,18 @@ def collect(
         found = discoverer.discover(frame, motion)
         features.append(found.features.as_map()[0].half().cpu())
         masks.append(found.mask.cpu())
-        images.append((resize_height(frame[None], IMAGE_HEIGHT_PX)[0] * 255).round().byte().cpu())
+        images.append(small_image(frame))
         trusted.append(bool(found.mask.any() and not found.mask.all()))
     if not any(trusted):
         raise DataMissing("no frame has an object to learn from: nothing moves, or every mask is empty or full")
     firsts = {run[0] for run in runs}
     starts = tuple(idx for idx, number in enumerate(numbers[: len(masks)]) if number in firsts)
     return Coarse(torch.stack(features), torch.stack(masks), torch.stack(images), torch.tensor(trusted), starts)
+
+
+def small_image(frame: Tensor) -> Tensor:
+    """A frame (3, H, W), 0..1, as training keeps it: (3, h, w) uint8, at most 240 pixels high."""
+    return (resize_height(frame[None], IMAGE_HEIGHT_PX)[0] * 255).round().byte().cpu()
 
 
 def spread(num_frames: int, max_frames: int) -> list[range]:
