@@ -1,11 +1,14 @@
 """Which proposal is the target (eq. 10): boxes from offsets, penalties on change, a window on distance."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from lib.ir_tracking.network import RegionMaps
+
+MAX_LOG_SIZE = math.log(1000 / 16)  # of a box over its anchor, as torchvision's box coder: no overflow
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ def decode(maps: RegionMaps, anchors: Tensor) -> Tensor:
     assert maps.offsets is not None
     offsets = maps.offsets.reshape(len(maps.offsets), 4, -1)
     flat = anchors.reshape(4, -1)
-    return torch.cat([offsets[:, :2] * flat[2:] + flat[:2], offsets[:, 2:].exp() * flat[2:]], dim=1)
+    sizes = offsets[:, 2:].clamp(-MAX_LOG_SIZE, MAX_LOG_SIZE).exp() * flat[2:]
+    return torch.cat([offsets[:, :2] * flat[2:] + flat[:2], sizes], dim=1)
 
 
 def change_penalty(boxes: Tensor, sizes: Tensor, *, strength: float) -> Tensor:
