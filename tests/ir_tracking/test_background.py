@@ -145,7 +145,7 @@ def test_every_dtype_passes(dtype: torch.dtype) -> None:
     ),
     seed=st.integers(0, 99),
 )
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=40, deadline=None)
 def test_what_the_equations_imply(height: int, width: int, settings: FilterSettings, seed: int) -> None:
     frame = frames(height, width, dtype=torch.int16, seed=seed)
     background, suppressed, filtered = suppress_background(frame, settings=settings)

@@ -1,0 +1,20 @@
+"""Infrared small targets in oversampled scanning images: background filter, scan simulator, Siamese tracker.
+
+The modules follow the paper: background (eqs 2 to 4, with shifts), network, crops and anchors (eqs 5 to 10), losses and
+train (eqs 11, 12), tracker; simulator and scan_* make scans with known truth, which the paper doesn't have.
+"""
+
+from lib.ir_tracking.background import BackgroundSuppression, suppress_background
+from lib.ir_tracking.scan_settings import ScanSettings
+from lib.ir_tracking.settings import FilterSettings
+from lib.ir_tracking.simulator import Scan, ScanSimulator, TargetScan
+
+__all__ = [
+    "BackgroundSuppression",
+    "FilterSettings",
+    "Scan",
+    "ScanSettings",
+    "ScanSimulator",
+    "TargetScan",
+    "suppress_background",
+]
