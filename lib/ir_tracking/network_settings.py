@@ -72,7 +72,7 @@ class NetworkSettings:
         """The shipped network: the same layers, an eighth as wide, on small crops at half the stride."""
         return cls(
             channels=(16, 32, 48, 48, 32), pool_strides=(2, 1), fused_width=48, head="depthwise", head_width=48,
-            ratios=(0.5, 1, 2), scales=(2.5,), template_px=79, search_px=143, training_search_px=143,
+            ratios=(0.5, 1, 2), scales=(2.5, 8), template_px=79, search_px=143, training_search_px=143,
         )  # fmt: skip
 
     @property

@@ -1,0 +1,143 @@
+"""The protocol: which sequences, started how, scored over which frames, for ours and every baseline alike."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from lib.data.origin import Origin
+from lib.ir_tracking.baselines import AnyTracker, NormalisedCorrelation, Still, TopHatKalman, mil
+from lib.ir_tracking.network import SiameseNetwork
+from lib.ir_tracking.pairs import TargetSequence
+from lib.ir_tracking.scan_settings import MANOEUVRES, ScanSettings, Scenery
+from lib.ir_tracking.simulator import ScanSimulator
+from lib.ir_tracking.tracker import Tracker, TrackerSettings
+from lib.metrics import TrackingScores, mean_of_tracks, tracking_scores
+
+MakeTracker = Callable[[], AnyTracker]
+TEST_SEED = 1_000  # of the first test sequence; training's clips have other seeds
+SCENERIES: tuple[Scenery, ...] = ("sky", "clouds", "ground")
+PROTOCOL = (
+    "started with the true box of the first frame, then never corrected; scored over the frames after it in which the "
+    "target is visible; mean of the sequences' means"
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A named test sequence: frames (T, 1, H, W), boxes (T, 4), visible (T,), and where they came from."""
+
+    name: str
+    sequence: TargetSequence
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """The simulated test set; every manoeuvre in every scenery, a second target that crosses in each third sequence."""
+
+    num_sequences: int = 30
+    num_frames: int = 200
+    scr: tuple[float, float] = (2.0, 8.0)
+    settings: ScanSettings = field(default_factory=ScanSettings)
+    seed: int = TEST_SEED
+
+    def but(self, **changes: Any) -> "TestSet":
+        """The same with some fields changed."""
+        return replace(self, **changes)
+
+
+def simulated_cases(test_set: TestSet | None = None) -> Iterator[Case]:
+    """The test sequences, made one after the other; the same set gives the same frames."""
+    test_set = test_set or TestSet()
+    for number in range(test_set.num_sequences):
+        scenery = SCENERIES[number % len(SCENERIES)]
+        manoeuvre = MANOEUVRES[number // len(SCENERIES) % len(MANOEUVRES)]
+        crosses = number // (len(SCENERIES) * len(MANOEUVRES)) % 2 == 1
+        settings = replace(
+            test_set.settings,
+            num_frames=test_set.num_frames,
+            scr=test_set.scr,
+            scenery=scenery,
+            manoeuvres=(manoeuvre,),
+            num_targets=2 if crosses else 1,
+            crossing=crosses,
+        )
+        simulator = ScanSimulator(settings, generator=Generator().manual_seed(test_set.seed + number))
+        scan = simulator.simulate()
+        name = f"{number:02d} {scenery}, {manoeuvre}{', crossing' if crosses else ''}"
+        yield Case(name, scan.target(0), scan.origin)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a tracker gave on one sequence: boxes (T, 4), scores (T,), seen (T,), and its seconds for T - 1 steps."""
+
+    boxes: Tensor
+    scores: Tensor
+    seen: Tensor
+    seconds: float
+
+
+def run_tracker(tracker: AnyTracker, sequence: TargetSequence) -> Run:
+    """Starts with the first true box, then steps through the rest."""
+    tracks = [tracker.start(sequence.frames[0], sequence.boxes[0])]
+    started = time.perf_counter()
+    tracks.extend(tracker.step(frame) for frame in sequence.frames[1:])
+    seconds = time.perf_counter() - started
+    return Run(
+        torch.tensor([track.box for track in tracks], dtype=torch.float64),
+        torch.tensor([track.score for track in tracks]),
+        torch.tensor([track.seen for track in tracks]),
+        seconds,
+    )
+
+
+def score_run(run: Run, sequence: TargetSequence) -> TrackingScores:
+    """Scores over the frames after the first in which the target is visible."""
+    truth = sequence.boxes.double().cpu()
+    truth = truth.where(sequence.visible.cpu()[:, None], torch.nan)
+    return tracking_scores(run.boxes[1:], truth[1:])
+
+
+@dataclass(frozen=True)
+class Result:
+    """A tracker's scores: `mean` over cases, `by_case`, and frames per second over all of them."""
+
+    mean: TrackingScores
+    by_case: dict[str, TrackingScores]
+    fps: float
+
+
+def evaluate(trackers: Mapping[str, MakeTracker], cases: Iterable[Case]) -> dict[str, Result]:
+    """Every tracker, made afresh for each case, on every case; the cases are made once."""
+    scores: dict[str, dict[str, TrackingScores]] = {name: {} for name in trackers}
+    seconds, num_steps = dict.fromkeys(trackers, 0.0), 0
+    for case in cases:
+        num_steps += len(case.sequence.frames) - 1
+        for name, make in trackers.items():
+            run = run_tracker(make(), case.sequence)
+            scores[name][case.name] = score_run(run, case.sequence)
+            seconds[name] += run.seconds
+    return {
+        name: Result(mean_of_tracks(by_case.values()), by_case, num_steps / max(seconds[name], 1e-9))
+        for name, by_case in scores.items()
+    }
+
+
+def classic_trackers() -> dict[str, MakeTracker]:
+    """Baselines that need no weights."""
+    return {
+        "box held still": Still,
+        "top-hat + Kalman": TopHatKalman,
+        "normalised correlation": NormalisedCorrelation,
+        "MIL (OpenCV)": mil,
+    }
+
+
+def siamese(network: SiameseNetwork, settings: TrackerSettings | None = None) -> MakeTracker:
+    """Makes trackers around a trained network."""
+    return lambda: Tracker(network, settings)
