@@ -44,6 +44,8 @@ def test_features_masks_and_small_frames_are_collected_once() -> None:
     assert (coarse.images[2].float() / 255 - frame(2)).abs().max() <= 0.5 / 255 + 1e-6
     assert coarse.trusted.tolist() == [True] * 5
     assert coarse.starts == (0,)
+    refine(made, coarse, settings=tiny(epochs=3))
+    assert len(calls) == 5
 
 
 def test_large_frames_are_kept_small() -> None:

@@ -44,16 +44,35 @@ def played(trained: Trained) -> list[Tensor]:
 
 
 def test_coarse_masks_are_repaired() -> None:
-    """Blocks of 4 px, a frame whose mask lies elsewhere, one that has lost half: the truth is what they agree on."""
-    coarse = true_masks()[:, 2::4, 2::4].repeat_interleave(4, 1).repeat_interleave(4, 2)
-    coarse[2] = coarse[2].roll((14, -20), (0, 1))
-    coarse[4, :, 18:] = False
-    settings = tiny(epochs=40, modulation="image", width=4, max_channels=16, final_rate=0.01)
+    """Masks off by 2 px to all sides, one that lies elsewhere, one that has lost half: they agree on the truth."""
+    coarse = true_masks()
+    for idx, shift in enumerate([(-2, 0), (2, 0), (14, -20), (0, -2), (0, 0), (0, 2)]):
+        coarse[idx] = coarse[idx].roll(shift, (0, 1))
+    coarse[4, :, 20:] = False
+    settings = tiny(epochs=30, modulation="image", width=4, max_channels=16, final_rate=0.01)
     trained = train_segmenter([scene(masks=coarse)], settings=settings)
     before, after = jaccard(list(coarse), true_masks()), jaccard(played(trained), true_masks())
-    assert before < 0.75
-    assert after > 0.95
+    assert before < 0.6
+    # three seeds give 0.86 to 0.93; no coarse mask is above 0.72
+    assert after > 0.85
     assert trained.steps[-1].total < 0.5 * trained.steps[0].total
+
+
+def test_step_warps_by_the_flow_from_the_neighbour() -> None:
+    """A prediction that is right in its own frame meets the neighbour's mask only along the right flow."""
+    masks = true_masks().float()[:, None]
+
+    def total_of_first_step(flows: object) -> float:
+        made = trainer(tiny(warp_probability=1.0, batch_size=6), [scene(flows=flows)])
+        (batch,) = made.batches()
+        assert all(draw.offset != 0 for draw in batch)
+        right = torch.stack([20 * masks[draw.frame] - 10 for draw in batch])
+        made.network.register_forward_hook(lambda module, given, logits: right + 0 * logits)
+        return made.step(batch).loss_by_name["warped"]
+
+    assert total_of_first_step(flow) < 1e-3
+    assert total_of_first_step(lambda frame, offset: -flow(frame, offset)) > 0.3
+    assert total_of_first_step(lambda frame, offset: torch.zeros(2, 32, 48)) > 0.3
 
 
 def test_parts_sum_to_the_loss_and_both_are_there() -> None:
@@ -133,10 +152,10 @@ def test_checkpoints_of_something_else_are_refused(tmp_path: Path) -> None:
         train_segmenter([scene()], settings=tiny(seed=1), checkpoint=path)
     with pytest.raises(SpecError, match=r"it has frames \[6\], not \[5\]"):
         train_segmenter([scene(5)], settings=tiny(), checkpoint=path)
+    falling = tiny(final_rate=0.5)
+    train_segmenter([scene()], settings=falling, checkpoint=tmp_path / "falling.pt")
     with pytest.raises(SpecError, match="it has epochs 2, not 3"):
-        trained = tiny(final_rate=0.5)
-        train_segmenter([scene()], settings=trained, checkpoint=tmp_path / "falling.pt")
-        train_segmenter([scene()], settings=replace(trained, epochs=3), checkpoint=tmp_path / "falling.pt")
+        train_segmenter([scene()], settings=replace(falling, epochs=3), checkpoint=tmp_path / "falling.pt")
     torch.save({"weights": torch.zeros(1)}, path)
     with pytest.raises(SpecError, match="holds something else"):
         train_segmenter([scene()], settings=tiny(), checkpoint=path)
@@ -238,6 +257,7 @@ def test_missing_gpus_are_told() -> None:
     assert lib.device().type != "cuda"
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one() -> None:
     """Instance norm, because batch norm on the CPU has each process's own statistics."""
     settings = tiny(norm="instance", epochs=1, batch_size=4)
