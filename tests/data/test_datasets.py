@@ -7,7 +7,10 @@ from lib.data.images import write_image
 from lib.errors import DataMissing
 
 
-@pytest.mark.parametrize("name", ["BVIRLV", "BVICoral", "LOL", "EUVP", "FixedCamera", "PairedPictures"])
+INFRARED = ["InfraredSequences", "SIRST", "SmallAircraft", "LSOTBTIR", "KAIST", "OTCBVS", "ImageNetVID"]
+
+
+@pytest.mark.parametrize("name", ["BVIRLV", "BVICoral", "LOL", "EUVP", "FixedCamera", "PairedPictures", *INFRARED])
 def test_every_data_set_is_exported_and_says_what_it_expects(name, tmp_path):
     with pytest.raises(DataMissing, match="expected"):
         getattr(datasets, name)(tmp_path / "absent")
