@@ -6,7 +6,6 @@ from lib.data import datasets
 from lib.data.images import write_image
 from lib.errors import DataMissing
 
-
 INFRARED = ["InfraredSequences", "SIRST", "SmallAircraft", "LSOTBTIR", "KAIST", "OTCBVS", "ImageNetVID"]
 
 
