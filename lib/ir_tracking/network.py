@@ -14,7 +14,7 @@ from lib.ir_tracking.network_settings import FIRST_STRIDE, NetworkSettings
 
 IN_PLANES = 3
 FUSION_POOLS = (5, 3, 1)  # eq. 5: bring conv3, conv4 and conv5 to one size without a loss of stride
-RESPONSE_SCALE = 1e-3  # SiamFC's code
+RESPONSE_SCALE = 1e-3 * 256 * 6 * 6  # SiamFC's code: 0.001 of a sum over 256 x 6 x 6 products
 
 
 class RegionMaps(NamedTuple):
@@ -136,7 +136,7 @@ class DepthwiseHead(nn.Module):
 class CorrelationHead(nn.Module):
     """SiamFC: one response, no anchors; the published code scales it by 0.001 and has no offset.
 
-    Choice: gain and offset are learned, from 0.001 and 0 on, because narrow networks correlate fewer channels.
+    Choice: gain and offset are learned, from the published ones on, the gain for as many products as there are.
     """
 
     def __init__(self) -> None:
@@ -150,8 +150,8 @@ class CorrelationHead(nn.Module):
 
     def forward(self, kernels: list[Tensor], features: Tensor) -> RegionMaps:
         """The response as the only class map."""
-        response = correlate(features, kernels[0])
-        return RegionMaps(response * RESPONSE_SCALE * self.log_gain.exp() + self.offset, None)
+        response = correlate(features, kernels[0]) * (RESPONSE_SCALE / kernels[0][0].numel())
+        return RegionMaps(response * self.log_gain.exp() + self.offset, None)
 
 
 class SiameseNetwork(nn.Module):

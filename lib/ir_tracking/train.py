@@ -251,7 +251,11 @@ class Trainer:
             world=self.fabric.world_size,
             first=self.num_steps,
         )
-        return iter(DataLoader(dataset, batch_size=None, num_workers=self.settings.num_workers))
+        # its own generator, because a loader would draw from everybody's
+        loader = DataLoader(
+            dataset, batch_size=None, num_workers=self.settings.num_workers, generator=torch.Generator()
+        )
+        return iter(loader)
 
     def step(self, batch: Batch) -> Step:
         """One batch: forward and backward in `accumulate` parts, clipped, SGD.
