@@ -1,6 +1,7 @@
 """Training: losses fall, a break changes nothing, shares of a batch, schedule, divergence."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,7 @@ def test_rate_warms_up_and_falls_along_a_logarithm() -> None:
     assert rates[0] == pytest.approx(0.005)
     assert max(rates) == rates[50] == pytest.approx(0.05)
     assert rates[-1] == pytest.approx(1e-4)
-    falls = [later / earlier for earlier, later in zip(rates[50:], rates[51:], strict=False)]
+    falls = [later / earlier for earlier, later in pairwise(rates[50:])]
     assert max(falls) - min(falls) < 1e-12
 
 
