@@ -40,6 +40,7 @@ from lib.metrics.infrared import (
     SNR_DB,
     DetectionCounts,
     LocalContrast,
+    Suppression,
     background_suppression_factor,
     contrast_gain,
     count_detections,
@@ -47,6 +48,7 @@ from lib.metrics.infrared import (
     scr,
     scr_gain,
     snr_db,
+    suppression,
 )
 from lib.metrics.mabd import (
     MABD,
@@ -142,6 +144,7 @@ __all__ = [
     "Measure",
     "SequenceScores",
     "Statistics",
+    "Suppression",
     "TrackingScores",
     "UciqeParts",
     "UiqmParts",
@@ -183,6 +186,7 @@ __all__ = [
     "ssim",
     "ssim_8bit",
     "success_curve",
+    "suppression",
     "tracking_scores",
     "uciqe",
     "uciqe_parts",

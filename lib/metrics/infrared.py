@@ -54,34 +54,36 @@ class LocalContrast:
         return _ratio(self.contrast, self.background_deviation)
 
 
-def local_contrast(frame: Tensor, box: Tensor, *, ring_px: int = RING_PX) -> LocalContrast:
+def local_contrast(
+    frame: Tensor, box: Tensor, *, ring_px: int = RING_PX, guard_px: int = 0, ignored: Tensor | None = None
+) -> LocalContrast:
     """Means and deviations of a target box (4,) and of the ring around it in a frame (H, W) or (1, H, W).
 
-    box: (x, y, w, h), pixels; pixels whose middle lies inside it are the target. ring_px: width of the surroundings.
-    Deviation over all ring pixels (not N - 1). Raises ShapeError when box and frame don't meet or the ring is empty,
-    or for NaN there.
+    box: (x, y, w, h), pixels; pixels whose middle lies inside it are the target. ring_px: how far the surroundings
+    reach from the box. guard_px: so many pixels next to the box are neither, for a target whose blur is wider than its
+    box. ignored: (H, W) bool, pixels that are no background, such as other targets; inside the box they count.
+    Deviation over all ring pixels (not N - 1). Raises ShapeError when box and frame don't meet or no background is
+    left, or for NaN there.
     """
     plane = _plane("frame", frame)
-    numbers = torch.as_tensor(box, dtype=torch.float64).tolist()
-    if len(numbers) != 4 or not all(math.isfinite(number) for number in numbers) or min(numbers[2:]) <= 0:
-        raise ShapeError(f"box must be (x, y, w, h) with some width and height: got {numbers}")
-    if ring_px < 1:
-        raise SpecError(f"ring_px must be at least 1: got {ring_px}")
-    x, y, w, h = numbers
-    # the first and the last pixel whose middle is inside
-    columns, rows = (math.ceil(x - 0.5), math.ceil(x + w - 0.5)), (math.ceil(y - 0.5), math.ceil(y + h - 0.5))
-    target = _part(plane, rows, columns)
-    around = _part(plane, (rows[0] - ring_px, rows[1] + ring_px), (columns[0] - ring_px, columns[1] + ring_px))
-    if not target.numel() or around.numel() == target.numel():
-        raise ShapeError(
-            f"box {numbers} must cover the middle of a pixel of the frame {tuple(plane.shape)} and leave some around it"
+    rows, columns = _covered(box)
+    if not 0 <= guard_px < ring_px:
+        raise SpecError(
+            f"ring_px must be at least 1 and above guard_px, which is at least 0: got {ring_px}, {guard_px}"
         )
-    if not bool(around.isfinite().all()):
+    if ignored is not None and (ignored.dtype != torch.bool or ignored.shape != plane.shape):
+        raise ShapeError(f"ignored must be bool {tuple(plane.shape)}: got {ignored.dtype} {tuple(ignored.shape)}")
+    target, around = _part(plane, rows, columns, 0), _part(plane, rows, columns, ring_px)
+    counts = torch.ones_like(plane, dtype=torch.bool) if ignored is None else ~ignored
+    _part(counts, rows, columns, guard_px).fill_(False)
+    background = around[_part(counts, rows, columns, ring_px)]
+    if not target.numel() or not background.numel():
+        raise ShapeError(
+            f"box {tuple(box.tolist())} must cover the middle of a pixel of the frame {tuple(plane.shape)} "
+            "and leave some background around it"
+        )
+    if not bool(target.isfinite().all() and background.isfinite().all()):
         raise ShapeError("frame must hold finite numbers around the box: got NaN or infinity; repair the input first")
-    left_out = torch.ones_like(around, dtype=torch.bool)
-    top, left = max(rows[0] - ring_px, 0), max(columns[0] - ring_px, 0)
-    _part(left_out, (rows[0] - top, rows[1] - top), (columns[0] - left, columns[1] - left)).fill_(False)
-    background = around[left_out]
     mean, deviation = background.mean(), background.std(correction=0)
     return LocalContrast(float(target.mean()), float(target.max()), float(mean), float(deviation))
 
@@ -101,22 +103,61 @@ def decibels(ratio: float) -> float:
     return 20 * math.log10(ratio) if ratio > 0 else -math.inf
 
 
+@dataclass(frozen=True)
+class Suppression:
+    """A target and its surroundings before and after a filter; see SCR_GAIN, BACKGROUND_SUPPRESSION, CONTRAST_GAIN."""
+
+    before: LocalContrast
+    after: LocalContrast
+
+    @property
+    def scr_gain(self) -> float:
+        """SCR after over SCR before."""
+        return _ratio(self.after.scr, self.before.scr)
+
+    @property
+    def background_suppression_factor(self) -> float:
+        """Deviation of the surroundings before over that after."""
+        return _ratio(self.before.background_deviation, self.after.background_deviation)
+
+    @property
+    def contrast_gain(self) -> float:
+        """Contrast after over contrast before."""
+        return _ratio(self.after.contrast, self.before.contrast)
+
+
+def suppression(
+    before: Tensor,
+    after: Tensor,
+    box: Tensor,
+    *,
+    ring_px: int = RING_PX,
+    guard_px: int = 0,
+    ignored: Tensor | None = None,
+) -> Suppression:
+    """Contrast of a box (4,) in two frames of one size, before and after a filter; arguments as local_contrast."""
+    first, second = _plane("before", before), _plane("after", after)
+    if first.shape != second.shape:
+        raise ShapeError(f"before and after must have one size: got {tuple(first.shape)} and {tuple(second.shape)}")
+    return Suppression(
+        local_contrast(first, box, ring_px=ring_px, guard_px=guard_px, ignored=ignored),
+        local_contrast(second, box, ring_px=ring_px, guard_px=guard_px, ignored=ignored),
+    )
+
+
 def scr_gain(before: Tensor, after: Tensor, box: Tensor, *, ring_px: int = RING_PX) -> float:
     """SCR after a filter over SCR before it, of one box in two frames of one size."""
-    first, second = _both(before, after, box, ring_px)
-    return _ratio(second.scr, first.scr)
+    return suppression(before, after, box, ring_px=ring_px).scr_gain
 
 
 def background_suppression_factor(before: Tensor, after: Tensor, box: Tensor, *, ring_px: int = RING_PX) -> float:
     """Deviation of the surroundings before a filter over that after it."""
-    first, second = _both(before, after, box, ring_px)
-    return _ratio(first.background_deviation, second.background_deviation)
+    return suppression(before, after, box, ring_px=ring_px).background_suppression_factor
 
 
 def contrast_gain(before: Tensor, after: Tensor, box: Tensor, *, ring_px: int = RING_PX) -> float:
     """Contrast of the target to its surroundings after a filter over that before it."""
-    first, second = _both(before, after, box, ring_px)
-    return _ratio(second.contrast, first.contrast)
+    return suppression(before, after, box, ring_px=ring_px).contrast_gain
 
 
 @dataclass(frozen=True)
@@ -183,13 +224,6 @@ def _ratio(above: float, below: float) -> float:
     return min(above / (below + FLAT), CAP)
 
 
-def _both(before: Tensor, after: Tensor, box: Tensor, ring_px: int) -> tuple[LocalContrast, LocalContrast]:
-    first, second = _plane("before", before), _plane("after", after)
-    if first.shape != second.shape:
-        raise ShapeError(f"before and after must have one size: got {tuple(first.shape)} and {tuple(second.shape)}")
-    return local_contrast(first, box, ring_px=ring_px), local_contrast(second, box, ring_px=ring_px)
-
-
 def _plane(name: str, frame: Tensor) -> Tensor:
     """The frame as (H, W), float64, so that means keep their digits; MPS, which has no float64, takes float32."""
     if not isinstance(frame, Tensor) or frame.numel() != math.prod(frame.shape[-2:]) or frame.ndim < 2:
@@ -198,6 +232,16 @@ def _plane(name: str, frame: Tensor) -> Tensor:
     return frame.reshape(frame.shape[-2:]).to(torch.float32 if frame.device.type == "mps" else torch.float64)
 
 
-def _part(plane: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
-    """Rows and columns from a first to before a last one, clipped at the plane."""
-    return plane[max(rows[0], 0) : max(rows[1], 0), max(columns[0], 0) : max(columns[1], 0)]
+def _covered(box: Tensor) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Rows and columns, each from the first to before the last, of the pixels whose middle lies inside a box."""
+    numbers = torch.as_tensor(box, dtype=torch.float64).tolist()
+    if len(numbers) != 4 or not all(math.isfinite(number) for number in numbers) or min(numbers[2:]) <= 0:
+        raise ShapeError(f"box must be (x, y, w, h) with some width and height: got {numbers}")
+    x, y, w, h = numbers
+    return (math.ceil(y - 0.5), math.ceil(y + h - 0.5)), (math.ceil(x - 0.5), math.ceil(x + w - 0.5))
+
+
+def _part(plane: Tensor, rows: tuple[int, int], columns: tuple[int, int], more: int) -> Tensor:
+    """Those rows and columns and `more` on every side, as a view, clipped at the plane."""
+    down, right = (slice(max(first - more, 0), max(stop + more, 0)) for first, stop in (rows, columns))
+    return plane[down, right]

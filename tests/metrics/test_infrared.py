@@ -83,6 +83,32 @@ def test_a_ring_at_the_border_is_clipped() -> None:
     assert local_contrast(frame, torch.tensor([-2, -2, 4, 4]), ring_px=2) == found
 
 
+def test_a_guard_and_other_targets_are_no_background() -> None:
+    frame, box = chessboard(), torch.tensor([29.0, 29, 3, 3])
+    exact = local_contrast(frame, box)
+    blurred = frame.clone()
+    blurred[28:33, 28:33] = 130
+    blurred[29:32, 29:32] = 160
+    assert local_contrast(blurred, box, guard_px=1).background_deviation == pytest.approx(10, abs=0.01)
+    assert local_contrast(blurred, box).background_deviation > 10.2
+    other = torch.zeros(61, 61, dtype=torch.bool)
+    other[20:23, 40:44] = True
+    crowded = torch.where(other, 250, frame)
+    assert local_contrast(crowded, box, ignored=other).background_deviation == pytest.approx(10, abs=0.01)
+    assert local_contrast(crowded, box).background_deviation > 12
+    # what is ignored inside the box counts all the same
+    assert local_contrast(frame, box, ignored=torch.zeros_like(other)) == exact
+    covering = torch.zeros_like(other)
+    covering[29:32, 29:32] = True
+    assert local_contrast(frame, box, ignored=covering) == exact
+    with pytest.raises(SpecError, match="above guard_px"):
+        local_contrast(frame, box, guard_px=20)
+    with pytest.raises(ShapeError, match="ignored must be bool"):
+        local_contrast(frame, box, ignored=frame)
+    with pytest.raises(ShapeError, match="leave some background"):
+        local_contrast(frame, box, ignored=torch.ones_like(other))
+
+
 def test_flat_surroundings_give_the_cap_and_no_target_gives_nothing() -> None:
     frame, box = torch.zeros(40, 40), torch.tensor([20, 20, 3, 3])
     assert scr(frame, box) == 0
@@ -101,7 +127,7 @@ def test_flat_surroundings_give_the_cap_and_no_target_gives_nothing() -> None:
         (torch.zeros(9, 9), (1, 1, 0, 2), "some width and height"),
         (torch.zeros(9, 9), (1, math.nan, 1, 2), "some width and height"),
         (torch.zeros(9, 9), (20, 20, 2, 2), "must cover the middle of a pixel"),
-        (torch.zeros(9, 9), (0, 0, 9, 9), "leave some around it"),
+        (torch.zeros(9, 9), (0, 0, 9, 9), "leave some background around it"),
         (torch.full((9, 9), math.nan), (1, 1, 2, 2), "finite numbers around the box"),
     ],
 )
@@ -113,7 +139,7 @@ def test_wrong_frames_and_boxes_are_refused(frame: Tensor, box: tuple[float, ...
 def test_other_mistakes_are_refused() -> None:
     with pytest.raises(ShapeError, match="one size"):
         scr_gain(torch.zeros(9, 9), torch.zeros(9, 8), torch.tensor([1, 1, 2, 2]))
-    with pytest.raises(SpecError, match="ring_px"):
+    with pytest.raises(SpecError, match="ring_px must be at least 1"):
         scr(torch.zeros(9, 9), torch.tensor([1, 1, 2, 2]), ring_px=0)
     with pytest.raises(ShapeError, match="bool"):
         count_detections(torch.zeros(9, 9), torch.zeros(1, 2))
