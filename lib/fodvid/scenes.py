@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import torch
 from torch import Generator, Tensor
 
 from lib.data.images import resized
-from lib.data.object_videos import VAL, Davis2016, ObjectVideo
+from lib.data.object_videos import DAVIS, VAL, Davis2016, ObjectVideo
 from lib.data.origin import Origin
 from lib.data.samples import sample_clip
 from lib.data.simulate import object_clip
 from lib.data.video import open_video
 from lib.errors import DataMissing
+
+NOISE = 1.5 / 255  # standard deviation, as of the simulated camera
+GREY_LEVELS = 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +26,7 @@ class Scene:
     """A video and what is known of it.
 
     frames: gives a new iterator of frames (3, H, W), RGB, 0..1; truths: one of their true masks (H, W) bool, or None.
+    is_whole: these are all its frames.
     """
 
     name: str
@@ -29,6 +34,7 @@ class Scene:
     frames: Callable[[], Iterator[Tensor]]
     truths: Callable[[], Iterator[Tensor]] | None
     origin: Origin
+    is_whole: bool = True
 
 
 def davis_scenes(root: str, *, sequences: Sequence[str] = (), max_frames: int = 0) -> list[Scene]:
@@ -47,7 +53,10 @@ def coverage(scenes: Sequence[Scene]) -> str:
     names = ", ".join(scene.name for scene in scenes)
     if {scene.origin.kind for scene in scenes} != {"benchmark"}:
         return f"but on other clips: {names}"
-    return "" if {scene.name for scene in scenes} == set(VAL) else f"{len(scenes)} of {len(VAL)} sequences: {names}"
+    notes = [] if {scene.name for scene in scenes} == set(VAL) else [f"{len(scenes)} of {len(VAL)} sequences: {names}"]
+    if not all(scene.is_whole for scene in scenes):
+        notes.append(f"of each at most the first {max(scene.num_frames for scene in scenes)} frames")
+    return "; ".join(notes)
 
 
 def simulated_scene(name: str, *, seed: int, num_frames: int, height_px: int) -> Scene:
@@ -79,9 +88,31 @@ def scene_of(name: str, video: Tensor, masks: Tensor | None, origin: Origin) -> 
     return Scene(name, len(video), lambda: iter(video), truths, origin)
 
 
+def with_noise(scene: Scene, *, seed: int, deviation: float = NOISE) -> Scene:
+    """The scene as a camera with more noise would have stored it: another take, for a noise floor.
+
+    deviation: standard deviation of the noise that is added, display values.
+    """
+
+    def frames() -> Iterator[Tensor]:
+        generator = Generator().manual_seed(seed)
+        for frame in scene.frames():
+            noise = torch.randn(frame.shape, generator=generator).to(frame)
+            noisy = frame.add(noise, alpha=deviation).clamp(0, 1)
+            yield (noisy * GREY_LEVELS).round() / GREY_LEVELS
+
+    return replace(scene, frames=frames)
+
+
 def origin_of_all(scenes: Sequence[Scene]) -> Origin:
-    """One origin for scores over several scenes; it names them, and their sources and licences, each once."""
+    """One origin for scores over several scenes; it names them, and their sources and licences, each once.
+
+    That of sequences of DAVIS-2016 bears the benchmark's name, however many they are: `coverage` says which.
+    """
     first = scenes[0].origin
+    if {scene.origin.kind for scene in scenes} == {"benchmark"}:
+        sums = "".join(f"{scene.origin.sha256}  {scene.name}\n" for scene in scenes)
+        return replace(first, name=DAVIS.name, sha256=sha256(sums.encode()).hexdigest())
     if len(scenes) == 1:
         return first
     names, licences, sources, sums = (
@@ -99,4 +130,5 @@ def _of_davis(video: ObjectVideo, max_frames: int) -> Scene:
         lambda: islice(video.frames(), count),
         lambda: islice(video.masks(), count),
         video.origin(),
+        is_whole=count == len(video),
     )
