@@ -105,6 +105,10 @@ def upsampling_of(grid: tuple[int, int], size: tuple[int, int]) -> int:
 def _read(source: FeatureSource, count: int, what: str, *, size: tuple[int, int] | None = None) -> Tensor:
     """All items of a source as one tensor on the CPU, resized where a size is asked for."""
     items: list[Tensor] = []
+    if isinstance(source, Tensor) and len(source) == count and source.ndim == 4 and not size:
+        source = source.detach().cpu()
+        if all(item.isfinite().all() for item in source):
+            return source  # as it is, not copied
     if not callable(source) and len(source) != count:
         raise ShapeError(f"{what} must be there for each of the {count} masks: got {len(source)}")
     for idx in range(count):
