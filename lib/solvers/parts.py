@@ -1,0 +1,121 @@
+"""The second eigenpair of a graph in many parts, by Davidson's method with the parts as its coarse space.
+
+Patches without neighbours and small islands make hundreds of eigenvalues within N epsilon of each other, through which
+any method that only multiplies by W gropes for hundreds of steps. Their eigenvectors are almost constant on each part,
+and on vectors that are constant on parts W is diagonal plus rank one: the coarse problem is solved exactly, and
+Davidson's method (1975) adds what is missing within the parts, where eigenvalues lie far apart.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lib.solvers.lanczos import FLOOR, TopPair, orthonormal_to
+from lib.solvers.two_valued import TwoValued
+
+BLOCK = 4  # pairs that are followed: those below the second and third show themselves before these are accepted
+MAX_COARSE = 400  # coarse vectors; the parts beyond share one
+MAX_ROWS = 64  # directions that are kept before the space is cut back to the best of them
+KEPT_ROWS = 2 * BLOCK
+MAX_ROUNDS = 150
+
+
+def largest_two_by_parts(graph: TwoValued, labels: Tensor, *, tolerance: float) -> TopPair | None:
+    """As `lanczos.largest_two` of M = D^-1/2 W D^-1/2 without its known pair; None where it does not converge.
+
+    graph: on the CPU. labels: (N,) int64, the part of each node. tolerance: of the first vector.
+    """
+    root = graph.degrees().sqrt()
+    known = (root / root.norm())[None]
+    weights = graph.product(torch.float64)
+    coarse = _Coarse(graph, labels, root)
+    directions = coarse.lowest(BLOCK)
+    others = torch.randn(BLOCK - len(directions), len(root), generator=torch.Generator().manual_seed(0)).double()
+    directions = torch.cat([directions, others])
+    basis, image = known.new_empty(MAX_ROWS, len(root)), known.new_empty(MAX_ROWS, len(root))
+    overlap = known.new_empty(MAX_ROWS, MAX_ROWS)
+    count = 0
+    for number in range(1, MAX_ROUNDS + 1):
+        new, old, count = slice(count, count + len(directions)), count, count + len(directions)
+        basis[new] = orthonormal_to(directions, torch.cat([known, basis[:old]]))
+        # 1 - M, whose smallest values are wanted: their differences keep more digits than those of values near 1
+        image[new] = basis[new] - weights(basis[new] / root) / root
+        overlap[new, :count] = image[new] @ basis[:count].T
+        values, vectors = torch.linalg.eigh(overlap[:count, :count])  # reads the lower half
+        values, pairs = values[:BLOCK], vectors[:, :BLOCK].T
+        best = pairs @ basis[:count]
+        residual = pairs @ image[:count] - values[:, None] * best
+        is_open = residual.norm(dim=1) > _wanted(values, tolerance)
+        if not is_open.any():
+            return TopPair(1 - values[:2], best[:2], number)
+        directions = coarse.correct(residual[is_open], values[is_open])
+        if count + len(directions) >= len(root):
+            return None
+        if count + len(directions) > MAX_ROWS:
+            kept = vectors[:, :KEPT_ROWS].T
+            basis[:KEPT_ROWS], image[:KEPT_ROWS] = kept @ basis[:count], kept @ image[:count]
+            count = KEPT_ROWS
+            overlap[:count, :count] = image[:count] @ basis[:count].T
+    return None
+
+
+def _wanted(values: Tensor, tolerance: float) -> Tensor:
+    """Residuals that are small enough: of the first as the gap asks, of the others so that their values are settled.
+
+    A value is off by about the residual's square; it must be a tenth of the distance to the first value or less.
+    """
+    gaps = values - values[0]
+    wanted = (0.1 * gaps).sqrt().clamp_min(FLOOR[torch.float64])
+    wanted[0] = max(tolerance * float(gaps[1]), FLOOR[torch.float64])
+    return wanted
+
+
+class _Coarse:
+    """Vectors D^1/2 1_part / |D^1/2 1_part|, on which 1 - M is diag(levels) - link link'.
+
+    Nodes that stand alone are alike and share one vector; so do the parts of the highest levels beyond MAX_COARSE.
+    """
+
+    def __init__(self, graph: TwoValued, labels: Tensor, root: Tensor) -> None:
+        self.labels = _joined(graph, labels)
+        volumes = self._summed(root.square()[None])[0]
+        sizes = torch.bincount(self.labels).double()
+        self.levels = graph.epsilon * len(graph) * sizes / volumes
+        self.link = graph.epsilon**0.5 * sizes / volumes.sqrt()
+        self.entries = root / volumes.sqrt()[self.labels]
+
+    def lowest(self, count: int) -> Tensor:
+        """The eigenvectors (k, N) of the coarse problem that follow the known one, at most count - 1."""
+        from scipy.linalg import eigh
+
+        matrix = torch.diag(self.levels) - torch.outer(self.link, self.link)
+        last = min(count, len(matrix)) - 1
+        _, vectors = eigh(matrix.numpy(), subset_by_index=[0, last])
+        return torch.from_numpy(np.ascontiguousarray(vectors.T[1:]))[:, self.labels] * self.entries
+
+    def correct(self, residual: Tensor, values: Tensor) -> Tensor:
+        """Rows (k, N) with their coarse part divided by (coarse problem - value), by Sherman and Morrison."""
+        coarse = self._summed(residual * self.entries)
+        shifted = _not_zero(self.levels - values[:, None])
+        solved, linked = coarse / shifted, self.link / shifted
+        solved = solved + linked * ((solved @ self.link) / _not_zero(1 - linked @ self.link))[:, None]
+        return residual + (solved - coarse)[:, self.labels] * self.entries
+
+    def _summed(self, rows: Tensor) -> Tensor:
+        """Sums (k, parts) of rows (k, N) over each part."""
+        count = int(self.labels.max()) + 1
+        return rows.new_zeros(len(rows), count).index_add_(1, self.labels, rows)
+
+
+def _not_zero(numbers: Tensor) -> Tensor:
+    return torch.where(numbers.abs() < FLOOR[torch.float64], FLOOR[torch.float64], numbers)
+
+
+def _joined(graph: TwoValued, labels: Tensor) -> Tensor:
+    """Labels from 0 on, after nodes that stand alone, and parts of the lowest mean degree beyond MAX_COARSE, are one."""
+    sizes = torch.bincount(labels)
+    mean_degree = torch.bincount(labels, weights=graph.num_neighbours.double()) / sizes
+    merged = sizes == 1
+    merged[mean_degree.argsort(descending=True)[MAX_COARSE - 1 :]] = True
+    number = torch.where(merged, -1, torch.arange(len(sizes)))
+    return torch.unique(number[labels], return_inverse=True)[1]
