@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from lib.errors import SpecError
+from lib.flow import FlowEstimator
 from lib.fodvid.discover import Discoverer
 from lib.fodvid.evaluate import (
     DIGITS,
@@ -51,11 +52,16 @@ class SceneResult:
 
 
 def run_methods(
-    seen: Seen, training: SegmenterSettings, *, methods: Iterable[str] = METHODS, boundaries: bool = True
+    seen: Seen,
+    training: SegmenterSettings,
+    *,
+    methods: Iterable[str] = METHODS,
+    boundaries: bool = True,
+    warp_flow: FlowEstimator | None = None,
 ) -> SceneResult:
     """Masks and scores of the named methods on a scene; the cut that a refinement needs is computed once.
 
-    Raises SpecError for an unknown method.
+    warp_flow: of the refinement, None: the cut's. Raises SpecError for an unknown method.
     """
     settings = seen.discoverer.settings
     made: dict[str, Masks] = {}
@@ -70,7 +76,7 @@ def run_methods(
         APPEARANCE: lambda: cut_masks(seen, settings.but(alpha=1.0)),
         FLOW: lambda: cut_masks(seen, settings.but(alpha=0.0)),
         CUT: lambda: cut_masks(seen, settings),
-        REFINED: lambda: refined_masks(seen, masks_of(CUT), training).masks,
+        REFINED: lambda: refined_masks(seen, masks_of(CUT), training, warp_flow=warp_flow).masks,
         FINISHED: lambda: finished_masks(seen, masks_of(REFINED), "crf"),
     }
     names = list(methods)
@@ -99,6 +105,7 @@ def compare_methods(
     *,
     methods: Sequence[str] = METHODS,
     boundaries: bool = True,
+    warp_flow: FlowEstimator | None = None,
 ) -> Comparison:
     """Every measure of the methods, one value a seed; a scene is dropped from memory before the next is seen.
 
@@ -112,7 +119,9 @@ def compare_methods(
         scored: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
         for scene in progress(scenes, label="scenes"):
             seeded = replace(training, seed=training.seed + number)
-            found = run_methods(see(discoverer, scene), seeded, methods=methods, boundaries=boundaries)
+            found = run_methods(
+                see(discoverer, scene), seeded, methods=methods, boundaries=boundaries, warp_flow=warp_flow
+            )
             if not found.scores:
                 raise SpecError(f"{scene.name} has no true masks to score against")
             for name in methods:

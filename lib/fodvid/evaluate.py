@@ -1,14 +1,17 @@
 """Masks of every method on a scene, and their scores by DAVIS-2016's protocol; a scene is seen once for all of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lib.data.origin import Origin
 from lib.errors import SpecError
 from lib.features import PatchFeatures
+from lib.flow import FlowEstimator
 from lib.fodvid.camera import motion_length
 from lib.fodvid.discover import Discoverer, Motion, motions
 from lib.fodvid.finish import finish_mask
@@ -23,6 +26,21 @@ from lib.metrics.davis import SequenceScores, davis_scores
 MEASURES: dict[str, Measure] = {"j": MEAN_J, "recall": RECALL_J, "decay": DECAY_J, "f": MEAN_F}
 DIGITS = {"%": 1}
 GREY_LEVELS = 255
+Flow = Callable[[Tensor, Tensor], Tensor]
+# as data/papers/fodvid names them
+NETWORK_NAMES = {
+    "dino_vitb8": "DINO ViT-B/8",
+    "dino_vits8": "DINO ViT-S/8",
+    "dino_vitb16": "DINO ViT-B/16",
+    "dino_vits16": "DINO ViT-S/16",
+    "efficientnet_lite0": "EfficientNet-Lite0 of ImageNet",
+    "vgg16": "VGG-16 of ImageNet",
+    "arflow": "ARFlow",
+    "gmflow": "GMFlow",
+    "gmflow_refine": "GMFlow with refinement",
+    "raft": "RAFT",
+    "raft_small": "RAFT-small",
+}
 # settings that decide what is seen of a scene; the others may differ between cuts of the same Seen
 SEEN_FIELDS = (
     "backbone",
@@ -103,15 +121,20 @@ class Refinement:
     masks: list[Tensor]
 
 
-def refined_masks(seen: Seen, masks: Sequence[Tensor], training: SegmenterSettings) -> Refinement:
-    """Trains on a scene's coarse masks (Algorithm 1), then segments each frame alone, without flow."""
+def refined_masks(
+    seen: Seen, masks: Sequence[Tensor], training: SegmenterSettings, *, warp_flow: Flow | None = None
+) -> Refinement:
+    """Trains on a scene's coarse masks (Algorithm 1), then segments each frame alone, without flow.
+
+    warp_flow: estimator of the flow that warps in training (paper: GMFlow); None takes the cut's.
+    """
     coarse = Coarse(
         torch.stack([found.as_map()[0] for found in seen.features]).cpu(),
         torch.stack(list(masks)).cpu(),
         torch.stack([small_image(seen.frame(idx)) for idx in range(len(masks))]),
         torch.tensor([bool(mask.any() and not mask.all()) for mask in masks]),
     )
-    trained = refine(seen.discoverer, coarse, settings=training, name=seen.scene.name)
+    trained = refine(seen.discoverer, coarse, settings=training, name=seen.scene.name, warp_flow=warp_flow)
     frames = (seen.frame(idx) for idx in range(len(masks)))
     features = (found.as_map()[0].float() for found in seen.features)
     found = segment(trained.network, frames, features, size=trained.settings.size)
@@ -144,6 +167,19 @@ def measures_for(scenes: Sequence[Scene]) -> dict[str, Measure]:
     if not note:
         return MEASURES
     return {name: replace(one, protocol=f"{one.protocol}; {note}") for name, one in MEASURES.items()}
+
+
+def weights_origin(discoverer: Discoverer, *, warp_flow: FlowEstimator | None = None) -> Origin:
+    """The pretrained networks behind a discoverer's scores, as a table names them, with what is known of each file."""
+    settings = discoverer.settings
+    used: list[tuple[str, Any]] = [(settings.backbone, discoverer.extractor)]
+    if settings.alpha < 1:
+        used.append((settings.flow, discoverer.estimator))
+    if warp_flow is not None:
+        used.append((warp_flow.name, warp_flow))
+    held = {NETWORK_NAMES[name]: getattr(network, "weights", "") for name, network in used if name in NETWORK_NAMES}
+    source = "; ".join(f"{name}: {weights}" for name, weights in held.items())
+    return Origin(", ".join(held), "sample", "of each network's publisher", "", source)
 
 
 def _otsu(flow: Tensor, frame: Tensor) -> Tensor:

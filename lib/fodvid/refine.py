@@ -1,6 +1,6 @@
 """Temporal refinement (sec. 2.2): the video's own coarse masks train a network that then sees one frame at a time."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -78,27 +78,40 @@ def spread(num_frames: int, max_frames: int) -> list[range]:
     return [range(start, start + length) for start in (round(idx * step) for idx in range(count))]
 
 
-def refine(discoverer: Discoverer, coarse: Coarse, *, settings: SegmenterSettings, name: str = "video") -> Trained:
-    """The network trained on the coarse masks by Algorithm 1, with flow between the small frames of each run."""
+def refine(
+    discoverer: Discoverer,
+    coarse: Coarse,
+    *,
+    settings: SegmenterSettings,
+    name: str = "video",
+    warp_flow: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> Trained:
+    """The network trained on the coarse masks by Algorithm 1, with flow between the small frames of each run.
+
+    warp_flow: estimator of that flow (the paper cuts with ARFlow's and warps with GMFlow's); None: the discoverer's.
+    """
+    estimator = warp_flow or discoverer.estimator
     ends = (*coarse.starts[1:], len(coarse.masks))
-    clips = [_clip(discoverer, coarse, start, end, name) for start, end in zip(coarse.starts, ends, strict=True)]
+    clips = [_clip(estimator, coarse, start, end, name) for start, end in zip(coarse.starts, ends, strict=True)]
     return train_segmenter(clips, settings=settings)
 
 
-def _clip(discoverer: Discoverer, coarse: Coarse, start: int, end: int, name: str) -> Clip:
+def _clip(
+    estimator: Callable[[Tensor, Tensor], Tensor] | None, coarse: Coarse, start: int, end: int, name: str
+) -> Clip:
     images = coarse.images[start:end]
 
     def image(idx: int) -> Tensor:
         return images[idx].float() / 255
 
     def flow(frame: int, offset: int) -> Tensor:
-        assert discoverer.estimator is not None
-        return discoverer.estimator(image(frame)[None], image(frame + offset)[None])[0]
+        assert estimator is not None
+        return estimator(image(frame)[None], image(frame + offset)[None])[0]
 
     return Clip(
         coarse.features[start:end],
         coarse.masks[start:end],
-        flow if discoverer.estimator is not None else {},
+        flow if estimator is not None else {},
         images=image,
         trusted=coarse.trusted[start:end],
         name=name if start == 0 else f"{name} from training frame {start} on",

@@ -34,9 +34,7 @@ class Settings:
     flow_height_px: int = 0  # of the pictures that the flow sees; 0: as they are
     motion_features: MotionFeatures = "picture"  # sec. 2.1: the backbone's features of the flow drawn in colours
     remove_camera: bool = False  # subtract the camera's motion, a homography, first; not in the paper
-    both_ways: bool = (
-        False  # mean of the flow to the next frame and the reversed one to the frame before; not in the paper
-    )
+    both_ways: bool = False  # averaged with the flow to the frame before, reversed; not in the paper
     still_px: float = 0.0  # flow below this length is no motion; the paper scales by the longest, however short
     corner_rule: bool = True  # three corners of four inside: the other side is the object (Choice: authors' LOCATE)
     component: bool = True  # keep the component of the seed only (Choice: authors' LOCATE)
