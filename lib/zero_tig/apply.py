@@ -1,5 +1,6 @@
 """`nocturne apply zero_tig`: the method on somebody's own dark or underwater video or picture."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -27,8 +28,11 @@ def apply(
     out: Annotated[Path, typer.Argument(help="Result: .mp4, .webm, a new folder, or a picture for a picture.")],
     underwater: Annotated[bool, typer.Option(help="Take out the colour cast of the water (eqs 8 and 9).")] = False,
     weights: Annotated[str, typer.Option(help="Start: zero_tig or zero_ig (shipped), or a file of either.")] = SHIPPED,
-    epochs: Annotated[int, typer.Option(help="Passes of training over the video; 0 applies the weights.")] = 5,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 3e-4,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Passes of training over the video, 5, or over a picture, 10 or 25; 0 applies the weights."),
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam; 3e-4, on a dark picture 1e-4.")] = None,
     training_frames: Annotated[int | None, typer.Option(help="Frames that train; 0 all (GPU), 48 (CPU).")] = None,
     crop: Annotated[
         int | None, typer.Option(help="Training sees this much of the centre; 0 all (GPU), 256 (CPU).")
@@ -46,10 +50,12 @@ def apply(
     if save is not None and save.suffix != ".safetensors":
         raise SpecError(f"--save takes a file that ends in .safetensors: got {save}")
     on_cpu = chosen.type == "cpu"
-    settings = Settings(
-        underwater=underwater,
-        epochs=epochs,
-        learning_rate=learning_rate,
+    is_picture = source.suffix.lower() in READ_SUFFIXES and not source.is_dir()
+    recipe = Settings.single_picture(underwater=underwater) if is_picture else Settings(underwater=underwater)
+    settings = replace(
+        recipe,
+        epochs=recipe.epochs if epochs is None else epochs,
+        learning_rate=recipe.learning_rate if learning_rate is None else learning_rate,
         training_frames=(CPU_FRAMES if on_cpu else 0) if training_frames is None else training_frames,
         crop_px=(CPU_CROP_PX if on_cpu else 0) if crop is None else crop,
         flow=cast(FlowName, flow),
@@ -58,7 +64,7 @@ def apply(
     )
     torch.manual_seed(seed)
     model = fine_tuning_start(settings, weights=weights).to(chosen)
-    if source.suffix.lower() in READ_SUFFIXES and not source.is_dir():
+    if is_picture:
         _apply_to_picture(source, out, model)
     else:
         _apply_to_video(source, out, model)

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from lib.metrics import mabd, moving_average
+from lib.metrics import mabd, moving_average, uciqe, uiqm
 from lib.show import scores as shown
 from lib.show.canvas import ShownFigure, method_colours
 from lib.show.figures import image_grid
@@ -22,6 +22,7 @@ from lib.zero_tig.scenes import Case
 
 INPUT = "input"
 MISSING = "-"
+SHEET_NAMES = ("noise_kept", "uiqm", "uciqe", "channel_gap")  # of single pictures without truth
 
 Results = dict[str, Tensor]
 
@@ -146,22 +147,22 @@ def sheet(pictures: Mapping[str, Tensor], results: Mapping[str, Mapping[str, Ten
 
 
 def sheet_table(pictures: Mapping[str, Tensor], results: Mapping[str, Mapping[str, Tensor]]) -> Table:
-    """Mean over the pictures, for each method: noise over that of the equally brightened input, and the channel gap.
+    """Mean over the pictures, for each method: SHEET_NAMES; the first row is the input itself.
 
-    The first row is the input itself.
+    pictures and results as in `sheet`. Noise is that over the equally brightened input's, 1 for the input.
     """
-    rows: list[list[object]] = [["input", 1.0, _mean(channel_gap(picture) for picture in pictures.values())]]
-    for method, found in results.items():
-        kept = _mean(noise_kept(found[name], picture) for name, picture in pictures.items())
-        rows.append([method, kept, _mean(channel_gap(result) for result in found.values())])
-    return table(rows, [f"mean of {len(pictures)} pictures", "noise kept ↓", "channel gap (grey levels)"], digits=2)
+    rows: list[list[object]] = []
+    for method, found in {INPUT: pictures, **results}.items():
+        scored = [_picture_scores(found[name], picture) for name, picture in pictures.items()]
+        rows.append([method, *(fmean(one[name] for one in scored) for name in SHEET_NAMES)])
+    columns = [shown.column_of(MEASURES[name]) for name in SHEET_NAMES]
+    return table(rows, [f"mean of {len(pictures)} pictures", *columns], digits=3)
 
 
-def _mean(values: Iterable[float]) -> float:
-    held = list(values)
-    return sum(held) / len(held)
-
-
-def on_device(cases: Sequence[Case], device: torch.device | str) -> list[Case]:
-    """The cases with their frames on a device."""
-    return [case.to(device) for case in cases]
+def _picture_scores(result: Tensor, picture: Tensor) -> dict[str, float]:
+    return {
+        "noise_kept": noise_kept(result, picture),
+        "uiqm": uiqm(result),
+        "uciqe": uciqe(result),
+        "channel_gap": channel_gap(result),
+    }

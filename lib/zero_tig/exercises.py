@@ -150,6 +150,8 @@ def check_white_balance(answer: Callable[[Tensor], object]) -> Answer:
         if near(ours, wanted):
             raise NotYetError("right, but the red of deep water needs the limit: at most 25, at least 1")
         ask(ours, wanted.clamp(1, 25), "0.3 / mean of the channel, clamped to 1..25")
+        if bool((tensor_from(answer, torch.full((3, 4, 4), 0.6)) < 1).any()):
+            raise NotYetError("right for the dark, but a bright channel must not be darkened: at least 1")
         return "three factors instead of one: brightening and white balance in the same loss"
 
     return graded(examine)

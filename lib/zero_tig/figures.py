@@ -14,7 +14,6 @@ from lib.zero_tig.train import Step
 from lib.zero_tig.walkthrough import GREY_LEVELS, Past, channel_counts, loss_lines
 
 NOISE_LIMIT = 12.0  # grey levels of the dark frame
-ERROR_LIMIT = 40.0
 CROP = 0.35  # of the height, what the halves are shown of
 CHANNEL_COLOURS = {"red": "#c4451f", "green": "#00785a", "blue": "#1f2a6b"}
 CHANNEL_LINES = {"red": LINES[0], "green": LINES[1], "blue": LINES[2]}
@@ -55,7 +54,7 @@ def halves_figure(frame: Tensor) -> ShownFigure:
 
 
 def flow_figure(previous: Tensor, current: Tensor, past: Past) -> ShownFigure:
-    """Previous result, current frame, flow as colours and warped result, then the differences that feedback sees.
+    """Previous result, current frame, flow as colours, and the previous result warped by it.
 
     previous: R(t-1), current: what it is compared with, both (3, H, W), equally bright.
     """
@@ -65,12 +64,6 @@ def flow_figure(previous: Tensor, current: Tensor, past: Past) -> ShownFigure:
     return image_grid(
         [previous, current, coloured, warped], ["R(t-1)", "L(t), equalised", "flow", "R(t-1), warped"], columns=2
     )
-
-
-def difference_figure(pictures: Mapping[str, Tensor], wanted: Tensor) -> ShownFigure:
-    """How far the luma of each picture (3, H, W) is from that of the wanted one."""
-    planes = [GREY_LEVELS * _luma(picture - wanted).abs() for picture in pictures.values()]
-    return plane_grid(planes, list(pictures), unit="grey levels", limit=ERROR_LIMIT, columns=2)
 
 
 def loss_figure(steps: Sequence[Step]) -> ShownFigure:

@@ -25,7 +25,7 @@ from lib.zero_tig.settings import Settings
 
 NAMES = ("over", "pix", "smooth", "res1", "cons1", "res2", "cons2", "ill", "inter", "var", "color")
 BRIGHTEST_TARGET = 0.8  # eq. 6 in the code: reflectance above this counts as well exposed
-FACTOR_RANGE = (1.0, 25.0)  # of alpha, code
+SMALLEST_FACTOR = 1.0  # of alpha, code: S can't be above 1
 # half of the 24 neighbours as (dy, dx); the other half is the same differences seen from the other side
 NEIGHBOURS = ((1, 0), (0, 1), (1, 1), (1, -1), (2, 0), (0, 2), (2, 1), (2, -1), (1, 2), (1, -2), (2, 2), (2, -2))
 SMALLEST_SIDE = 2 * (BLUR_TAPS // 2 + 1)
@@ -40,7 +40,7 @@ class Brightness:
 
 
 def brightness(denoised: Tensor, settings: Settings) -> Brightness:
-    """alpha = target / mean, within 1..25, and beta = 0.7 ** -alpha / alpha.
+    """alpha = target / mean, within 1..largest_factor, and beta = 0.7 ** -alpha / alpha.
 
     denoised: L, (B, 3, H, W). In low light the mean is that of luma and the target 0.5 (eq. 6); under water each
     channel has its own mean, and the target is 0.3 (eq. 8), which lifts the red that the water took. Channels that are
@@ -51,7 +51,7 @@ def brightness(denoised: Tensor, settings: Settings) -> Brightness:
     else:
         luma = QUIRK_LUMA if settings.reference_quirks else LUMA
         mean = weighted_sum(denoised, luma).mean(dim=(2, 3), keepdim=True)
-    alpha = (settings.target / (mean + 1e-9)).clamp(*FACTOR_RANGE)
+    alpha = (settings.target / (mean + 1e-9)).clamp(SMALLEST_FACTOR, settings.largest_factor)
     return Brightness(alpha, 0.7**-alpha / alpha)
 
 

@@ -13,7 +13,7 @@ from lib.zero_tig.baselines import clahe, equalise_luma, gamma, gamma_to_mean
 from lib.zero_tig.enhance import Enhancer
 from lib.zero_tig.model import Enhancement, ZeroIG, ZeroTIG
 from lib.zero_tig.scenes import Case
-from lib.zero_tig.settings import Settings
+from lib.zero_tig.settings import FINE_TUNING_RATE, Settings
 from lib.zero_tig.train import Step, Trainer
 from lib.zero_tig.weights import inflate, load_weights
 from lib.zero_tig.zero_dce import DCESettings, zero_dce
@@ -21,7 +21,6 @@ from lib.zero_tig.zero_dce import DCESettings, zero_dce
 Kind = Literal["zero_ig", "zero_tig"]
 SHIPPED_PAIR = "shipped"  # each kind its own, pre-trained on the same frames
 OURS = ("Zero-IG", "Zero-TIG")
-FINE_TUNING_RATE = 1e-4  # sec. IV
 DCE_LONGEST_PX = 64  # keeps a step of Zero-DCE on a CPU well below a tenth of a second
 
 
@@ -52,6 +51,12 @@ class Recipe:
     def paper(cls, *, epochs: int, flow: FlowName) -> Self:
         """Sec. IV on full HD: five epochs at 1e-4, flow at a third of the size; from the shipped pair."""
         return cls(Settings(epochs=epochs, learning_rate=FINE_TUNING_RATE, flow=flow))
+
+    @classmethod
+    def single_picture(cls, *, underwater: bool, weights: str = "", steps: int | None = None) -> Self:
+        """`Settings.single_picture` from the shipped pair, or from a file; steps: None takes the settings' own."""
+        ours = Settings.single_picture(underwater=underwater)
+        return cls(ours if steps is None else replace(ours, epochs=steps), weights or SHIPPED_PAIR)
 
     def under_water(self, underwater: bool) -> "Recipe":
         """The same recipe with the losses of eqs 8 and 9, or without."""

@@ -87,13 +87,6 @@ def darkened_films(root: str, *, seed: int, num_frames: int, height_px: int, lev
     return cases
 
 
-def own_video(path: str, *, num_frames: int, height_px: int, is_underwater: bool = False) -> Case:
-    """The first frames of somebody's own dark or underwater video, without truth."""
-    video = first_frames(path, num_frames=num_frames, height_px=height_px)
-    origin = Origin("own video", "sample", "that of the video", "", "given by the user")
-    return Case("own video", video, None, None, origin, is_underwater)
-
-
 def first_frames(path: str, *, num_frames: int, height_px: int) -> Tensor:
     """The first frames of a video file or a folder of frames, (T, 3, H, W), at most `height_px` high."""
     with open_video(path) as film:

@@ -22,6 +22,8 @@ CHOICES = {
 # eqs 6 and 8: mean brightness that the low-light and the underwater mode aim at
 LOW_LIGHT_EXPOSURE = 0.5
 UNDERWATER_EXPOSURE = 0.3
+FINE_TUNING_RATE = 1e-4  # sec. IV
+DARK_STEPS, WATER_STEPS = 10, 25  # on one picture, see Settings.single_picture
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Settings:
     exposure: float = (
         0.0  # mean brightness aimed at, 0..1; 0: that of the paper, 0.5 (eq. 6) or under water 0.3 (eq. 8)
     )
+    largest_factor: float = 25.0  # of alpha, code; the paper has no such bound (eqs 6 and 8)
     over: Over = "reflectance"  # eq. 6 asks for S = 1 / alpha ("illumination"); the code compares L / S with alpha L
     retinex: Retinex = "noisy"  # H = I / S as the code; eq. 1 reads as L / S ("denoised")
     neighbour_sigma: float = 10.0  # of the 24-neighbour weights; the code's 10 is meant for 0..255, on 0..1 all are ~1
@@ -88,6 +91,8 @@ class Settings:
         for name in ("learning_rate", "clip_norm", "neighbour_sigma"):
             if not 0 < getattr(self, name) < math.inf:
                 raise SpecError(f"{name} must be above 0 and finite: got {getattr(self, name)!r}")
+        if not 1 <= self.largest_factor < math.inf:
+            raise SpecError(f"largest_factor must be at least 1 and finite: got {self.largest_factor!r}")
         if not 0 <= self.exposure <= 1:
             raise SpecError(f"exposure must lie within 0..1: got {self.exposure!r}")
         if not 0 <= self.weight_decay < math.inf:
@@ -101,7 +106,28 @@ class Settings:
     @classmethod
     def paper(cls) -> Self:
         """Fine-tuning as in sec. IV: RAFT, five epochs at 1e-4."""
-        return cls(flow="raft", learning_rate=1e-4)
+        return cls(flow="raft", learning_rate=FINE_TUNING_RATE)
+
+    @classmethod
+    def single_picture(cls, *, underwater: bool = False) -> Self:
+        """For one picture, from the shipped weights; an epoch is one step.
+
+        Choice: the paper trains on videos only. In the dark few steps do, and more bring back noise. Pictures under
+        water are mostly bright enough but for the red, for which the weights, which know dark pictures, need more and
+        larger steps. There eq. 9 is left out: its power draws S far below 1 / alpha where a channel is dark, so that
+        black things turn red and noise grows; alpha is at most 4, because more lifts the steps of 8 bits and the
+        blocks of compression into view; and the denoised frame is divided, as eq. 1 reads.
+        """
+        if not underwater:
+            return cls(epochs=DARK_STEPS, learning_rate=FINE_TUNING_RATE)
+        return cls(
+            underwater=True,
+            epochs=WATER_STEPS,
+            learning_rate=3e-4,
+            weights=LossWeights(pix=0.0),
+            largest_factor=4.0,
+            retinex="denoised",
+        )
 
     @classmethod
     def published_code(cls) -> Self:

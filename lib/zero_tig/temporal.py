@@ -8,8 +8,9 @@ from lib.flow import FlowEstimator, load_flow, resize_flow, warp
 from lib.zero_tig.model import State
 from lib.zero_tig.settings import Settings
 
-# Choice: frames for the flow keep at least this many pixels on their short side, below which no flow is reliable
-SMALLEST_FLOW_SIDE = 64
+# Choice: frames for the flow keep at least this many pixels on their short side, which is what RAFT's four levels of
+# correlation need (fact sheet 5); the paper's factor 3 therefore holds from 384 pixels on
+SMALLEST_FLOW_SIDE = 128
 
 
 def equalise(image: Tensor) -> Tensor:

@@ -35,7 +35,6 @@ LOSS_GROUPS: dict[str, tuple[str, ...]] = {
     "colour (color)": ("color",),
 }
 
-CORRELATION = Measure("correlation", "1", "none", 0.0, "Pearson, all pixels and channels of the two half-size pictures")
 ALIGNMENT = Measure(
     "alignment error",
     "grey levels",
@@ -192,18 +191,19 @@ def channel_counts(video: Tensor, *, bins: int = 64) -> dict[str, tuple[list[flo
 
 def enhance_pictures(
     pictures: Pictures,
-    recipe: Recipe,
     *,
-    steps: int,
     underwater: bool,
+    weights: str = "",
+    steps: int | None = None,
     device: torch.device | str = "cpu",
     seed: int = 0,
 ) -> dict[str, dict[str, Tensor]]:
     """Each picture by gamma to mean 0.5 and by Zero-IG, trained on that picture alone: method -> picture -> (3, H, W).
 
-    steps: optimiser steps on a picture, the recipe "single"; 0 takes the weights as they are.
+    The recipe is `Settings.single_picture`. weights: a file, "" for the shipped ones. steps: optimiser steps on a
+    picture, None for the recipe's; 0 takes the weights as they are. seed: of new networks only.
     """
-    recipe = replace(recipe, settings=replace(recipe.settings, epochs=steps))
+    recipe = Recipe.single_picture(underwater=underwater, weights=weights, steps=steps)
     shown: dict[str, dict[str, Tensor]] = {"gamma to mean 0.5": {}, "Zero-IG": {}}
     for name, picture in pictures.by_name.items():
         case = Case(name, picture[None].to(device), None, None, pictures.origin, underwater)

@@ -22,6 +22,7 @@ from lib.zero_tig.ablation import (
     sweep_figure,
     sweep_table,
 )
+from lib.zero_tig.evaluate import scores_of
 from lib.zero_tig.losses import NAMES
 from lib.zero_tig.methods import Recipe
 from lib.zero_tig.scenes import dark_clip
@@ -79,15 +80,21 @@ def test_nothing_is_run_twice_and_changes_are_paired(bench, monkeypatch):
 
 
 def test_the_noise_floor_is_that_of_another_take(bench):
+    variant = Variant(settings=SETTINGS)
     retake = dark_clip("walk", seed=100, num_frames=3, height_px=32)
-    floor = bench.noise_floor([retake], Variant(settings=SETTINGS))
+    floor = bench.noise_floor([retake], variant)
     assert list(floor) == list(ABLATION_MEASURES)
-    assert all(value >= 0 for value in floor.values())
+    again = scores_of(bench.result(variant, retake, seed=0), retake, ABLATION_MEASURES)
+    first = bench.scores(variant)[0]
+    assert floor == {name: pytest.approx(abs(again[name] - first[name])) for name in ABLATION_MEASURES}
+    assert min(floor.values()) > 0
+    # the same take again is no other one
+    assert set(bench.noise_floor(bench.cases[:1], variant).values()) == {0}
     assert "Zero-TIG" in repr(floor_table(floor))
 
 
 def test_flow_is_better_than_none_on_a_moving_camera_and_missing_weights_are_named(monkeypatch):
-    cases = [dark_clip("walk", seed=0, num_frames=3, height_px=96)]
+    cases = [dark_clip("walk", seed=0, num_frames=3, height_px=128)]
     import lib.zero_tig.temporal as temporal
 
     load = temporal.load_flow
@@ -99,7 +106,9 @@ def test_flow_is_better_than_none_on_a_moving_camera_and_missing_weights_are_nam
 
     monkeypatch.setattr(temporal, "load_flow", only_dis)
     ways = flow_ways(SETTINGS, flows=("dis", "raft"), factors=(1, 3))
-    scores = flow_scores(cases, QUICK, ways)
+    scores = flow_scores(cases, Recipe(SETTINGS), ways)
+    assert scores.errors["default"][0] < 0.7 * scores.errors["nothing moves"][0]
+    assert scores.errors["not equalised"][0] > scores.errors["default"][0]
     assert set(scores.errors) | set(scores.missing) == set(ways)
     assert "no weights of raft" in repr(missing_table(scores))
     assert "alignment error" in repr(flow_table(scores))

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from math import inf
+from statistics import fmean
 
 import pytest
 import torch
 
 from lib.errors import DataMissing, ShapeError, SpecError
+from lib.metrics import uciqe, uiqm
 from lib.zero_tig import Settings, ZeroIG, ZeroTIG
 from lib.zero_tig.comparison import (
     INPUT,
@@ -35,7 +37,6 @@ from lib.zero_tig.scenes import (
     dark_clip,
     darkened_films,
     origin_of_all,
-    own_video,
     pictures_of,
     still_areas,
     wet_clip,
@@ -226,9 +227,15 @@ def test_a_contact_sheet_shows_each_picture_with_every_result(case):
     pictures = {"a": case.video[0], "b": case.video[1]}
     results = {"twice": {name: (2 * picture).clamp(0, 1) for name, picture in pictures.items()}}
     assert len(sheet(pictures, results).axes) == 6
-    rows = sheet_table(pictures, results).rows
-    assert rows[1][0] == "twice"
-    assert float(rows[1][1]) == pytest.approx(1, abs=0.05)
+    shown = sheet_table(pictures, results)
+    assert shown.columns[1:] == ("noise kept ↓", "UIQM ↑", "UCIQE ↑", "channel gap (grey levels) ↓")
+    before, after = ([float(cell) for cell in row[1:]] for row in shown.rows)
+    assert [row[0] for row in shown.rows] == [INPUT, "twice"]
+    assert before[0] == 1
+    assert after[0] == pytest.approx(1, abs=0.05)
+    assert before[1] == pytest.approx(fmean(uiqm(picture) for picture in pictures.values()), abs=1e-3)
+    assert after[2] == pytest.approx(fmean(uciqe(picture) for picture in results["twice"].values()), abs=1e-3)
+    assert after[3] == pytest.approx(2 * before[3], rel=0.05)
 
 
 def test_own_material_is_read_and_missing_material_is_named(case, tmp_path):
@@ -245,7 +252,6 @@ def test_own_material_is_read_and_missing_material_is_named(case, tmp_path):
     assert [one.origin.name for one in each] == ["first in the dark"]
     assert torch.equal(each[0].video, whole[0].video)
     assert darkened_films("", seed=0, num_frames=3, height_px=20) == []
-    assert own_video(str(tmp_path), num_frames=2, height_px=64).truth is None
     pictures = pictures_of(str(tmp_path), height_px=20, num_pictures=2, name="mine")
     assert list(pictures.by_name) == ["0", "1"]
     assert pictures.origin.sha256

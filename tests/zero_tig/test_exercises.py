@@ -90,6 +90,7 @@ def test_each_exercise_can_be_solved(check, answer):
         (exercises.check_mabd, lambda video: 255 * video.mean(1).diff(dim=0).abs().mean((1, 2)), "plain mean"),
         (exercises.check_white_balance, lambda dark: 0.3 / dark.mean((1, 2)), "limit"),
         (exercises.check_white_balance, lambda dark: 0.5 / dark.mean((1, 2)), "0.3, not 0.5"),
+        (exercises.check_white_balance, lambda dark: (0.3 / dark.mean((1, 2))).clamp(max=25), "must not be darkened"),
     ],
 )
 def test_usual_slips_get_their_hint(check, answer, hint):

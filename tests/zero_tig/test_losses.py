@@ -55,7 +55,20 @@ def test_brightness_under_water_is_per_channel_and_never_darkens() -> None:
 
 
 def test_brightness_of_black_is_limited() -> None:
-    assert brightness(torch.full((1, 3, 4, 4), 1e-4), Settings()).alpha.item() == 25
+    black = torch.full((1, 3, 4, 4), 1e-4)
+    assert brightness(black, Settings()).alpha.item() == 25
+    under_water = brightness(black, Settings(underwater=True, largest_factor=4))
+    assert under_water.alpha.flatten().tolist() == [4, 4, 4]
+    torch.testing.assert_close(under_water.beta, torch.full((1, 3, 1, 1), 0.7**-4 / 4))
+
+
+def test_the_power_of_the_brightness_curve_asks_for_more_light_than_alpha_where_it_is_dark() -> None:
+    """Why single pictures under water go without eq. 9: L / S of its S against alpha L, eq. 8."""
+    dark = torch.tensor([0.01, 0.03, 0.06]).view(1, 1, 1, 3).expand(1, 3, 4, 3)
+    level = brightness(torch.full((1, 3, 4, 4), 0.1), Settings(underwater=True))  # alpha = 3
+    wanted = (level.beta * (level.alpha * dark) ** level.alpha).clamp(1e-9, 1)
+    assert pix_loss(dark, wanted, level, Settings(underwater=True)).item() == 0
+    assert (dark / wanted > 10 * level.alpha * dark).all()
 
 
 def test_golden_brightness_under_water(golden: Any, model: Any, frames: Any) -> None:

@@ -54,8 +54,10 @@ def test_zero_flow_is_the_identity_and_outside_is_zero() -> None:
 
 
 def test_small_frames_are_shrunk_less() -> None:
-    sizes = {side: Alignment().shrink(torch.rand(1, 3, side, side)).shape[-1] for side in (30, 100, 150, 600)}
-    assert sizes == {30: 30, 100: 100, 150: 75, 600: 200}
+    sizes = {side: Alignment().shrink(torch.rand(1, 3, side, side)).shape[-1] for side in (30, 255, 256, 383, 384)}
+    assert sizes == {30: 30, 255: 255, 256: 128, 383: 191, 384: 128}
+    full_hd = Alignment().shrink(torch.rand(1, 3, 1080, 1920))
+    assert full_hd.shape[-2:] == (360, 640)  # the paper's factor 3
 
 
 def test_equalisation_spreads_each_channel() -> None:
