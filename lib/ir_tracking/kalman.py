@@ -16,8 +16,8 @@ START_SPEED_PX = 2.0
 class MotionSettings:
     """How targets move and how well they are measured."""
 
-    acceleration_px: float = 0.25  # standard deviation of the change of velocity, px per frame and frame
-    measurement_px: float = 0.5  # standard deviation of a measured centre
+    acceleration_px: float = 0.15  # standard deviation of the change of velocity, px per frame and frame
+    measurement_px: float = 0.2  # standard deviation of a measured centre
 
     def __post_init__(self) -> None:
         for name in ("acceleration_px", "measurement_px"):

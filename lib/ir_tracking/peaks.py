@@ -1,5 +1,7 @@
 """Local maxima of a filtered frame: where a target may be."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,22 +31,35 @@ def peaks(response: Tensor, *, number: int, radius_px: int = 3) -> Tensor:
 def detect(frame: Tensor, *, number: int, settings: FilterSettings | None = None, side_px: float = 3.0) -> Tensor:
     """Boxes (K, 4) around the highest responses of the filter in a frame (1, H, W) or (H, W), highest first.
 
-    The box is `side_px` wide and high, its centre at the centre of mass of the 5x5 pixels around the maximum.
+    The box is `side_px` wide and high, its centre at the maximum's centre of mass.
     """
     filtered = suppress_background(frame.reshape(frame.shape[-2:]), settings=settings).filtered.float()
     found = peaks(filtered, number=number)
-    centres = torch.stack([_centre_of_mass(filtered, x, y) for x, y in found[:, :2].tolist()] or [found.new_zeros(2)])
+    centres = centre_of_mass(filtered, found[:, :2])
     boxes = torch.cat([centres - side_px / 2, torch.full_like(centres, side_px)], dim=1)
-    return boxes[: len(found)]
+    return boxes
 
 
-def _centre_of_mass(plane: Tensor, x: float, y: float, *, reach: int = 2) -> Tensor:
-    column, row = int(x), int(y)
-    left, top = max(column - reach, 0), max(row - reach, 0)
-    part = plane[top : row + reach + 1, left : column + reach + 1]
-    part = part - part.amin()
-    total = part.sum()
-    if float(total) <= 0:
-        return plane.new_tensor([x, y])
-    columns, rows = (torch.arange(size, device=part.device) + 0.5 for size in (part.shape[1], part.shape[0]))
-    return torch.stack([(part.sum(0) * columns).sum() / total + left, (part.sum(1) * rows).sum() / total + top])
+def centre_of_mass(plane: Tensor, centres: Tensor, *, sigma_px: float = 1.0, rounds: int = 2) -> Tensor:
+    """Centres (N, 2) of what is bright in a plane (H, W) near given centres, to fractions of a pixel.
+
+    The mean of the pixels' places, weighed by brightness over the lowest of the patch and by a Gaussian of sigma_px
+    around the centre before; repeated, the step doubled, because the window halves it. Where nothing is bright the
+    centre stays.
+    """
+    reach = math.ceil(3 * sigma_px)
+    height, width = plane.shape
+    steps = torch.arange(-reach, reach + 1, device=plane.device)
+    columns, rows = (centres[:, axis, None].floor().to(plane.device).long() + steps for axis in (0, 1))
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
+    patches = plane[rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]].double()
+    patches = (patches - patches.amin(dim=(1, 2), keepdim=True)) * inside
+    found = centres.to(plane.device, torch.float64)
+    for _ in range(rounds):
+        right, down = (places + 0.5 - found[:, axis, None] for axis, places in ((0, columns), (1, rows)))
+        window = torch.exp(-(down.square()[:, :, None] + right.square()[:, None, :]) / (2 * sigma_px**2))
+        weights = patches * window
+        total = weights.sum(dim=(1, 2))
+        shift = torch.stack([(weights * right[:, None, :]).sum((1, 2)), (weights * down[:, :, None]).sum((1, 2))], 1)
+        found = found + 2 * torch.where(total[:, None] > 0, shift / total[:, None].clamp(min=1e-12), 0)
+    return found.to(centres)

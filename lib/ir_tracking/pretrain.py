@@ -1,6 +1,6 @@
 """Training of the shipped network from nothing: `python -m lib.ir_tracking.pretrain` writes data/weights.
 
-It sees simulated scans of point targets and, for a third of the pairs, warm bodies with a shape; nothing else.
+It sees simulated scans of point targets and, for two pairs of five, warm bodies with a shape; nothing else.
 """
 
 import math
@@ -32,7 +32,7 @@ class Pretraining:
     """How much, on what scans and bodies, and how fast."""
 
     num_sequences: int = 720
-    body_share: float = 0.33  # of the sequences
+    body_share: float = 0.4  # of the sequences
     side_px: int = 96  # of a scan
     num_frames: int = 16
     scr: tuple[float, float] = (1.2, 10.0)
@@ -41,7 +41,7 @@ class Pretraining:
     network: NetworkSettings = field(default_factory=NetworkSettings.small)
     training: TrainingSettings = field(
         default_factory=lambda: TrainingSettings(
-            num_steps=2500,
+            num_steps=1000,
             batch_size=16,
             learning_rates=(0.03, 5e-4),
             box_loss="l1",  # of boxes 3 pixels wide, smooth L1 hardly feels a tenth of a pixel
@@ -129,7 +129,7 @@ def _below(end: int, generator: Generator) -> int:
 
 
 def main(
-    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 2500,
+    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 1000,
     head: Annotated[
         str, typer.Option(help="depthwise | up_channel | correlation (no region selection).")
     ] = "depthwise",

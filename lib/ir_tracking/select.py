@@ -80,11 +80,14 @@ def select(
     penalty_strength: float,
     window_influence: float,
     window: Tensor | None = None,
+    spreads: Tensor | None = None,
 ) -> Selected:
     """The proposal of the highest rank = penalty x score x (1 - influence) + window x influence, for each map.
 
     maps: of the network, with B samples. anchors: (4, m, n, n) of `anchor_grid`. sizes: (B, 2), the targets' before,
     in pixels of the crop. window: (m*n*n,) of `cosine_window`; None computes it.
+    spreads: (B,), pixels of the crop: in place of the window a Gaussian of the box's distance from the crop's centre,
+    which is where a motion model expects the target. Choice: not in the paper.
     Without region selection (SiamFC) the box is the cell with the target's size before.
     """
     scores = class_scores(maps)
@@ -100,7 +103,10 @@ def select(
     else:
         boxes = decode(maps, anchors)
     penalties = change_penalty(boxes, sizes, strength=penalty_strength)
-    if window is None:
+    if spreads is not None:
+        distance = boxes[:, :2].square().sum(dim=1)
+        window = torch.exp(-distance / (2 * spreads.to(boxes)[:, None].square()))
+    elif window is None:
         window = cosine_window(anchors.shape[-1], scores.shape[1] // anchors[0, 0].numel(), like=scores)
     ranks = penalties * scores * (1 - window_influence) + window * window_influence
     idx = ranks.argmax(dim=1)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -14,13 +14,14 @@ from lib.ir_tracking.background import check_frames, suppress_background
 from lib.ir_tracking.crops import context_side, crops_of, input_planes, search_side
 from lib.ir_tracking.kalman import ConstantVelocity, MotionSettings
 from lib.ir_tracking.network import SiameseNetwork
-from lib.ir_tracking.peaks import peaks
+from lib.ir_tracking.peaks import centre_of_mass, peaks
 from lib.ir_tracking.select import Selected, cosine_window, select
 from lib.ir_tracking.settings import FilterSettings
 
 Box = Sequence[float] | Tensor
 # the published code's centre is x + (w - 1) / 2 on the way in and x + w / 2 on the way out
 PUBLISHED_SHIFT_PX = 0.5
+MAX_REFINEMENT_PX = 1.5  # further away lies something else
 
 
 @dataclass(frozen=True)
@@ -32,20 +33,24 @@ class TrackerSettings:
     size_rate: float = 0.30  # of the box's size towards the proposal's; SiamRPN
     min_box_px: float = 2.0  # least side of a box. Choice: SiamRPN's 10 would swallow a target of 3 pixels
 
+    refine_below_px: float = 8.0  # smaller targets are centred by their centre of mass in eq. 3's frame; 0: never.
+    # Choice: not in the paper; the filter leaves little but the target, to a tenth of a pixel
     motion_prior: bool = True  # constant velocity places the search window; not in the paper
     motion: MotionSettings = field(default_factory=MotionSettings)
+    window_px: float = 2.0  # the window's deviation around the expected centre, beside the motion model's own
+    gate_spreads: float = 4.0  # proposals further off than this many deviations aren't the target
     lost_score: float = 0.3  # below it nothing is believed, and the target goes on as before
+    found_score: float = 0.6  # what it takes to believe in a target that wasn't seen in the frame before
     lost_after: int = 5  # frames without a sight after which the whole frame is searched; 0: never
     num_candidates: int = 12  # peaks of the filter that the network looks at then
-    search_speed_px: float = 3.0  # a lost target is looked for within this much per frame since it was seen
 
     filter: FilterSettings = field(default_factory=FilterSettings)  # eqs 2-4
 
     def __post_init__(self) -> None:
-        for name in ("penalty_strength", "min_box_px", "search_speed_px"):
+        for name in ("penalty_strength", "min_box_px", "window_px", "gate_spreads", "refine_below_px"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise SpecError(f"{name} must be at least 0: got {getattr(self, name)!r}")
-        for name in ("window_influence", "size_rate", "lost_score"):
+        for name in ("window_influence", "size_rate", "lost_score", "found_score"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SpecError(f"{name} must lie within 0..1: got {getattr(self, name)!r}")
         if self.lost_after < 0 or self.num_candidates < 1:
@@ -53,8 +58,8 @@ class TrackerSettings:
 
     @classmethod
     def paper(cls) -> Self:
-        """SiamRPN's tracking with nothing added: no motion prior, no search after loss, boxes of 10 pixels at least."""
-        return cls(min_box_px=10.0, motion_prior=False, lost_score=0.0, lost_after=0)
+        """SiamRPN's tracking with nothing added: no motion, refinement or search after loss, boxes from 10 pixels."""
+        return cls(min_box_px=10.0, refine_below_px=0.0, motion_prior=False, lost_score=0.0, lost_after=0)
 
     def but(self, **changes: Any) -> Self:
         """The same with some fields changed."""
@@ -75,12 +80,27 @@ class Track:
 
 
 @dataclass(frozen=True)
+class _View:
+    """Input planes (3, h, w) of a frame or of the part from (left, top) on."""
+
+    planes: Tensor
+    left: int
+    top: int
+
+
+@dataclass(frozen=True)
 class _Sight:
     """What one look found: centres (N, 2) in the frame, sizes (N, 2) after smoothing, scores (N,); on the CPU."""
 
     centres: Tensor
     sizes: Tensor
     scores: Tensor
+
+
+class _Found(NamedTuple):
+    centre: Tensor
+    size: Tensor
+    score: Tensor
 
 
 class Tracker:
@@ -127,8 +147,8 @@ class Tracker:
             raise SpecError("a tracker needs at least one box: got none")
         centres, sizes = checked[:, :2] + checked[:, 2:] / 2, checked[:, 2:].clamp(min=self.settings.min_box_px)
         windows = self._windows(centres, sizes, template=True)
-        crops = self._crops(plane, windows, self.network_settings.template_px)
-        self.kernels = self.network.template(crops)
+        view = self._view(plane, windows)
+        self.kernels = self.network.template(self._crops(view, windows, self.network_settings.template_px))
         self.motion = ConstantVelocity(centres, self.settings.motion)
         self.sizes = sizes
         self.num_unseen = torch.zeros(len(centres), dtype=torch.long)
@@ -152,12 +172,15 @@ class Tracker:
         if self.settings.motion_prior:
             motion.predict()
             motion.centres = torch.minimum(motion.centres.clamp(min=0), limits)
-        sight = self._look(plane, motion.centres, self.sizes)
-        seen = sight.scores >= self.settings.lost_score
+        spreads = self._spreads(motion)
+        sight = self._look(plane, motion.centres, self.sizes, spreads=spreads)
+        needed = torch.where(self.num_unseen > 0, self.settings.found_score, self.settings.lost_score)
+        seen = sight.scores >= needed
+        if spreads is not None:
+            seen &= (sight.centres - motion.centres).norm(dim=1) <= self.settings.gate_spreads * spreads
         found = self._search(plane, motion, seen)
-        for idx, (centre, size, score) in found.items():
-            sight.centres[idx], sight.sizes[idx], sight.scores[idx] = centre, size, score
-            motion.place(idx, centre)
+        for idx, one in found.items():
+            sight.centres[idx], sight.sizes[idx], sight.scores[idx] = one.centre, one.size, one.score
             seen[idx] = True
         if self.settings.motion_prior:
             motion.update(sight.centres, seen=seen)
@@ -187,16 +210,18 @@ class Tracker:
             sides = [search_side(side, self.network_settings) for side in sides]
         return torch.cat([centres, torch.tensor(sides, dtype=centres.dtype)[:, None]], dim=1)
 
-    def _crops(self, plane: Tensor, windows: Tensor, out_px: int) -> Tensor:
-        """Network inputs (N, 3, out_px, out_px), of a frame that is filtered only as far as they need it."""
-        settings = self.network_settings
+    def _view(self, plane: Tensor, windows: Tensor) -> _View:
+        """A frame's input planes, filtered only as far as the windows need it."""
         left = top = 0
-        if settings.scaling == "crop" and len(windows) == 1:
+        if self.network_settings.scaling == "crop" and len(windows) == 1:
             left, top, right, bottom = self._part(windows[0].tolist())
             plane = plane[:, top:bottom, left:right]
-        planes = self._planes(plane)
-        moved = windows - torch.tensor([left, top, 0.0], dtype=windows.dtype)
-        return crops_of(planes, moved, out_px, settings).to(memory_format=torch.channels_last)
+        return _View(self._planes(plane), left, top)
+
+    def _crops(self, view: _View, windows: Tensor, out_px: int) -> Tensor:
+        """Network inputs (N, 3, out_px, out_px)."""
+        moved = windows - windows.new_tensor([view.left, view.top, 0.0])
+        return crops_of(view.planes, moved, out_px, self.network_settings).to(memory_format=torch.channels_last)
 
     def _planes(self, plane: Tensor) -> Tensor:
         settings = self.network_settings
@@ -216,11 +241,26 @@ class Tracker:
             max(math.ceil(centre_y + margin), 1),
         )
 
-    def _look(self, plane: Tensor, centres: Tensor, sizes: Tensor, kernels: list[Tensor] | None = None) -> _Sight:
+    def _spreads(self, motion: ConstantVelocity) -> Tensor | None:
+        """Deviation (N,), pixels, of each target around where it is expected; None without a motion prior."""
+        if not self.settings.motion_prior:
+            return None
+        return torch.hypot(motion.spread_px, torch.tensor(self.settings.window_px, dtype=torch.float64))
+
+    def _look(
+        self,
+        plane: Tensor,
+        centres: Tensor,
+        sizes: Tensor,
+        *,
+        kernels: list[Tensor] | None = None,
+        spreads: Tensor | None = None,
+    ) -> _Sight:
         """The best proposal in each search window."""
         windows = self._windows(centres, sizes)
         zooms = self.network_settings.search_px / windows[:, 2:]
-        crops = self._crops(plane, windows, self.network_settings.search_px)
+        view = self._view(plane, windows)
+        crops = self._crops(view, windows, self.network_settings.search_px)
         maps = self.network.search(kernels or self.kernels, crops)
         best = select(
             maps,
@@ -229,8 +269,10 @@ class Tracker:
             penalty_strength=self.settings.penalty_strength,
             window_influence=self.settings.window_influence,
             window=self.window,
+            spreads=None if spreads is None else spreads * zooms[:, 0],
         )
-        return self._in_frame(best, centres, sizes, zooms)
+        sight = self._in_frame(best, centres, sizes, zooms)
+        return _Sight(self._refined(sight, view), sight.sizes, sight.scores)
 
     def _in_frame(self, best: Selected, centres: Tensor, sizes: Tensor, zooms: Tensor) -> _Sight:
         found = torch.cat([best.boxes, best.scores[:, None], best.penalties[:, None]], dim=1).to("cpu", torch.float64)
@@ -238,10 +280,19 @@ class Tracker:
         rate = (penalties * scores * self.settings.size_rate)[:, None]
         return _Sight(centres + boxes[:, :2] / zooms, sizes * (1 - rate) + boxes[:, 2:] / zooms * rate, scores)
 
-    def _search(
-        self, plane: Tensor, motion: ConstantVelocity, seen: Tensor
-    ) -> dict[int, tuple[Tensor, Tensor, Tensor]]:
-        """Centre, size and score of targets that are found again among the peaks of the whole filtered frame."""
+    def _refined(self, sight: _Sight, view: _View) -> Tensor:
+        """Centres (N, 2), those of small targets moved to the centre of mass of what the filter leaves there."""
+        small = sight.sizes.amax(dim=1) < self.settings.refine_below_px
+        if not bool(small.any()):
+            return sight.centres
+        response = view.planes[1 if self.network_settings.inputs == "all" else 0]
+        corner = sight.centres.new_tensor([view.left, view.top])
+        better = centre_of_mass(response, sight.centres - corner).to(sight.centres) + corner
+        near = (better - sight.centres).norm(dim=1) <= MAX_REFINEMENT_PX
+        return torch.where((small & near)[:, None], better, sight.centres)
+
+    def _search(self, plane: Tensor, motion: ConstantVelocity, seen: Tensor) -> dict[int, _Found]:
+        """Targets that are found again among the peaks of the whole filtered frame, within what motion allows."""
         wanted = [
             idx
             for idx in range(len(seen))
@@ -253,15 +304,17 @@ class Tracker:
         spots = peaks(response, number=16 * self.settings.num_candidates)[:, :2].to("cpu", torch.float64)
         found = {}
         for idx in wanted:
-            reach = self.settings.search_speed_px * (float(self.num_unseen[idx]) + 1)
-            near = spots[(spots - motion.centres[idx]).norm(dim=1) <= reach][: self.settings.num_candidates]
+            spread = math.hypot(float(motion.spread_px[idx]), self.settings.window_px)
+            distance = (spots - motion.centres[idx]).norm(dim=1)
+            near = spots[distance <= self.settings.gate_spreads * spread][: self.settings.num_candidates]
             if not len(near):
                 continue
             kernels = [kernel[idx : idx + 1].expand(len(near), -1, -1, -1) for kernel in self.kernels]
-            sight = self._look(plane, near, self.sizes[idx].expand(len(near), 2), kernels)
-            best = int(sight.scores.argmax())
-            if sight.scores[best] >= self.settings.lost_score:
-                found[idx] = (sight.centres[best], sight.sizes[best], sight.scores[best])
+            sight = self._look(plane, near, self.sizes[idx].expand(len(near), 2), kernels=kernels)
+            off = (sight.centres - motion.centres[idx]).norm(dim=1) / spread
+            best = int((sight.scores * torch.exp(-0.5 * off.square())).argmax())
+            if sight.scores[best] >= self.settings.found_score:
+                found[idx] = _Found(sight.centres[best], sight.sizes[best], sight.scores[best])
         return found
 
     def _tracks(self, scores: Tensor, *, shift: float) -> list[Track]:

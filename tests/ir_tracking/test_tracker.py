@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from lib.errors import LabError, ShapeError, SpecError
+from lib.ir_tracking.kalman import MotionSettings
 from lib.ir_tracking.network import SiameseNetwork
 from lib.ir_tracking.network_settings import NetworkSettings
 from lib.ir_tracking.tracker import Track, Tracker, TrackerSettings
@@ -86,9 +87,9 @@ def test_a_hidden_target_goes_on_and_is_found_again() -> None:
 
 def test_a_target_that_jumps_is_found_by_the_filter() -> None:
     path = straight(30)
-    path[12:] += torch.tensor([0.0, 35.0])
+    path[12:] += torch.tensor([0.0, 25.0])
     clip = spot_clip(path)
-    settings = TrackerSettings(search_speed_px=10.0, lost_after=3)
+    settings = TrackerSettings(motion=MotionSettings(acceleration_px=1.0), lost_after=3)
     tracking = tracker(settings)
     tracking.start(clip.frames[0], clip.boxes[0])
     tracks = [tracking.step(frame) for frame in clip.frames[1:]]
@@ -186,6 +187,7 @@ def test_filtering_only_what_the_window_needs_changes_nothing() -> None:
     tracking = Tracker(network)
     tracking.start(clip.frames[0], clip.boxes[0])
     windows = torch.tensor([[50.2, 40.3, 41.0]], dtype=torch.float64)
-    part = tracking._crops(clip.frames[0], windows, 143)
-    whole = tracking._crops(clip.frames[0], windows.repeat(2, 1), 143)[:1]
+    part = tracking._crops(tracking._view(clip.frames[0], windows), windows, 143)
+    both = windows.repeat(2, 1)
+    whole = tracking._crops(tracking._view(clip.frames[0], both), both, 143)[:1]
     torch.testing.assert_close(part, whole, atol=1e-4, rtol=1e-4)
