@@ -21,7 +21,7 @@ from lib.flow import FlowName
 from lib.fodvid.discover import Discoverer, motions, resize_height
 from lib.fodvid.refine import collect, refine, segment_video
 from lib.fodvid.settings import Backbone, Finish, for_backbone
-from lib.fodvid.train import SegmenterSettings
+from lib.fodvid.train import SegmenterSettings, Trained
 from lib.show.overlay import draw_mask
 from lib.show.progress import progress
 
@@ -89,7 +89,8 @@ def apply(
         writer = stack.enter_context(VideoWriter(out, fps=reader.fps))
         discoverer = Discoverer(settings, device=chosen)
         training = replace(SegmenterSettings.small(), epochs=epochs or 0, seed=seed, device=str(chosen))
-        found = _refined(reader, discoverer, training, chosen) if refine_masks else _cut(reader, discoverer, chosen)
+        trained = _trained(reader, discoverer, training, chosen) if refine_masks else None
+        found = _cut(reader, discoverer, chosen) if trained is None else _segmented(reader, discoverer, trained, chosen)
         num_still = 0
         for idx, one in enumerate(progress(found, total=reader.num_frames, label="frames")):
             writer.write(draw_mask(one.frame, one.mask), one.time_s)
@@ -138,10 +139,8 @@ def _cut(reader: VideoReader, discoverer: Discoverer, device: torch.device) -> I
         yield Found(times.popleft(), frame, found.mask, motion is None or motion.moves)
 
 
-def _refined(
-    reader: VideoReader, discoverer: Discoverer, training: SegmenterSettings, device: torch.device
-) -> Iterator[Found]:
-    """Each frame with the mask of a network that was trained on coarse masks of up to 200 frames all over the video.
+def _trained(reader: VideoReader, discoverer: Discoverer, training: SegmenterSettings, device: torch.device) -> Trained:
+    """Network trained on coarse masks of up to 200 frames all over the video.
 
     training: its size is set to half of the small frames', and epochs 0 to what makes 160 steps.
     """
@@ -153,8 +152,11 @@ def _refined(
     size = (max(coarse.images.shape[-2] // 2, 1), max(coarse.images.shape[-1] // 2, 1))
     epochs = training.epochs or math.ceil(TRAINING_STEPS / math.ceil(len(coarse.masks) / training.batch_size))
     training = replace(training, size=size, upsampling=0, epochs=epochs)
-    trained = refine(discoverer, coarse, settings=training, name=reader.path.name)
-    del coarse
+    return refine(discoverer, coarse, settings=training, name=reader.path.name)
+
+
+def _segmented(reader: VideoReader, discoverer: Discoverer, trained: Trained, device: torch.device) -> Iterator[Found]:
+    """Each frame with the mask of the network, which sees no other; holds one frame."""
     for time_s, frame in reader.timed():
         (found,) = segment_video(discoverer, trained, [frame.to(device)])
         yield Found(time_s, frame.to(device), found.mask, moves=True)

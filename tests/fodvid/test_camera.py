@@ -48,6 +48,21 @@ def test_few_samples_leave_the_median() -> None:
     assert motion.inliers == 0
 
 
+def test_flow_without_order_leaves_the_median() -> None:
+    """As across a cut between shots: a homography through a few vectors by chance would send pixels anywhere."""
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(8):
+        waves = 40 * torch.randn(1, 2, 4, 5, generator=generator)
+        flow = torch.nn.functional.interpolate(waves, size=(HEIGHT, WIDTH), mode="bicubic")
+        motion = remove_camera(flow)
+        assert (flow - motion.residual).abs().max() <= 2 * flow.abs().max() + 1
+        if motion.inliers == 0:
+            assert motion.homography[:2, :2].tolist() == [[1, 0], [0, 1]]
+            break
+    else:
+        pytest.fail("none of the fields has a homography out of bounds: the test shows nothing")
+
+
 def test_dtype_device_and_input_are_kept(device: torch.device) -> None:
     flow = camera_flow(ZOOM_AND_TURN).double().to(device)
     before = flow.clone()

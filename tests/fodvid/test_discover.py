@@ -47,7 +47,18 @@ def test_each_motion_leads_to_the_next_frame_and_the_last_is_kept() -> None:
     assert found[3].motion is found[2].motion
 
 
-def test_two_frames_are_held() -> None:
+def test_motion_of_both_ways_is_the_mean_and_the_last_frame_looks_back() -> None:
+    """The block rests between the first two frames, then moves: the second frame sees half of it."""
+    flow = TrueFlow()
+    found = list(discover_with(discoverer(flow, both_ways=True), [frame(0), frame(0), frame(1)]))
+    assert flow.calls == [(16, 16), (16, 24), (16, 16), (24, 16)]
+    lengths = [one.motion.flow[0, 0].amax().item() for one in found if one.motion]
+    assert lengths == [0, SPEED / 2, SPEED]
+    assert [bool(one.mask.any()) for one in found] == [False, True, True]
+    assert torch.equal(found[2].mask, truth(1))
+
+
+def test_three_frames_are_held() -> None:
     read = []
 
     def endless() -> Iterator[Tensor]:
