@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from lib.data.origin import Origin
 from lib.ir_tracking.baselines import AnyTracker, NormalisedCorrelation, Still, TopHatKalman, mil
 from lib.ir_tracking.network import SiameseNetwork
-from lib.ir_tracking.pairs import TargetSequence
+from lib.ir_tracking.pairs import TargetSequence, one_frame
 from lib.ir_tracking.scan_settings import MANOEUVRES, ScanSettings, Scenery
 from lib.ir_tracking.simulator import ScanSimulator
 from lib.ir_tracking.tracker import Tracker, TrackerSettings
@@ -84,10 +84,13 @@ class Run:
 
 def run_tracker(tracker: AnyTracker, sequence: TargetSequence) -> Run:
     """Starts with the first true box, then steps through the rest."""
-    tracks = [tracker.start(sequence.frames[0], sequence.boxes[0])]
-    started = time.perf_counter()
-    tracks.extend(tracker.step(frame) for frame in sequence.frames[1:])
-    seconds = time.perf_counter() - started
+    tracks = [tracker.start(one_frame(sequence, 0), sequence.boxes[0])]
+    seconds = 0.0
+    for number in range(1, len(sequence.boxes)):
+        frame = one_frame(sequence, number)
+        started = time.perf_counter()
+        tracks.append(tracker.step(frame))
+        seconds += time.perf_counter() - started
     return Run(
         torch.tensor([track.box for track in tracks], dtype=torch.float64),
         torch.tensor([track.score for track in tracks]),
@@ -117,7 +120,7 @@ def evaluate(trackers: Mapping[str, MakeTracker], cases: Iterable[Case]) -> dict
     scores: dict[str, dict[str, TrackingScores]] = {name: {} for name in trackers}
     seconds, num_steps = dict.fromkeys(trackers, 0.0), 0
     for case in cases:
-        num_steps += len(case.sequence.frames) - 1
+        num_steps += len(case.sequence.boxes) - 1
         for name, make in trackers.items():
             run = run_tracker(make(), case.sequence)
             scores[name][case.name] = score_run(run, case.sequence)

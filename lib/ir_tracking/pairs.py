@@ -21,6 +21,8 @@ class TargetSequence(Protocol):
     """A clip with one target, and where it is.
 
     frames: (T, 1, H, W), any unit. boxes: (T, 4), x, y, w, h, pixels. visible: (T,) bool, frames that may teach.
+    Where there is also a method frame(number) that gives one (1, H, W), such as of lib.data.tracks.TrackedSequence,
+    it is called in place of `frames`.
     """
 
     @property
@@ -171,7 +173,7 @@ class PairMaker:
         zoom = out / side
         shift_x, shift_y = (reach * (2 * _uniform(generator) - 1) for _ in range(2))
         window = (x + width / 2 - shift_x / zoom, y + height / 2 - shift_y / zoom, side)
-        plane = sequence.frames[frame].float()
+        plane = one_frame(sequence, frame).float()
         planes, corner = self._planes(plane, window, generator)
         moved = torch.tensor([[window[0] - corner[0], window[1] - corner[1], side]])
         crop = crops_of(planes, moved, out, network)
@@ -205,20 +207,28 @@ class PairMaker:
         return planes, (left, top)
 
 
+def one_frame(sequence: TargetSequence, number: int) -> Tensor:
+    """Frame (1, H, W) of a sequence, without reading the others where it can."""
+    read = getattr(sequence, "frame", None)
+    frame: Tensor = sequence.frames[number] if read is None else read(number)
+    return frame
+
+
 def usable_frames(sequence: TargetSequence, allowed: Sequence[int] | None = None) -> list[int]:
     """Numbers of the frames that show the target, with its centre in the frame.
 
     Raises ShapeError for a sequence whose frames, boxes and flags don't fit.
     """
-    frames, boxes, visible = sequence.frames, sequence.boxes, sequence.visible
-    num = len(frames)
-    if frames.ndim != 4 or frames.shape[1] != 1 or boxes.shape != (num, 4) or visible.shape != (num,):
+    boxes, visible = sequence.boxes, sequence.visible
+    num = len(boxes) if hasattr(sequence, "frame") else len(sequence.frames)
+    first = one_frame(sequence, 0)
+    if first.ndim != 3 or first.shape[0] != 1 or boxes.shape != (num, 4) or visible.shape != (num,):
         raise ShapeError(
             "a sequence must have frames (T, 1, H, W), boxes (T, 4) and visible (T,): got "
-            f"{tuple(frames.shape)}, {tuple(boxes.shape)} and {tuple(visible.shape)}"
+            f"{(num, *first.shape)}, {tuple(boxes.shape)} and {tuple(visible.shape)}"
         )
     centres = boxes[:, :2] + boxes[:, 2:] / 2
-    limits = centres.new_tensor([frames.shape[-1], frames.shape[-2]])
+    limits = centres.new_tensor([first.shape[-1], first.shape[-2]])
     inside = ((centres >= 0) & (centres <= limits)).all(dim=1) & (boxes[:, 2:] > 0).all(dim=1) & visible.bool()
     numbers = range(num) if allowed is None else allowed
     return [number for number in numbers if bool(inside[number])]
