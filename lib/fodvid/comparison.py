@@ -13,6 +13,7 @@ from lib.fodvid.discover import Discoverer
 from lib.fodvid.evaluate import (
     DIGITS,
     MEASURES,
+    NETWORK_NAMES,
     Seen,
     cut_masks,
     finished_masks,
@@ -166,11 +167,25 @@ def score_entries(
     return [entry | {"weights": "" if entry["row"] == OTSU else weights} for entry in entries]
 
 
+def table_four(compared: Comparison, flow: str) -> list[dict[str, Any]]:
+    """Our cells of table 4 as arguments of `add_score` but data and weights; none for a flow that it has no row for."""
+    row = NETWORK_NAMES.get(flow, "")
+    if row not in ("GMFlow", "ARFlow"):
+        return []
+    measures = measures_for(compared.scenes)
+    entries = []
+    for method in (CUT, REFINED, FINISHED):
+        held = shown.score_entries({row: {"j": compared.scores[method]["j"]}}, measures, table="table_4", data="")
+        entries += [entry | {"column": method} for entry in held]
+    return [{name: value for name, value in entry.items() if name not in ("data", "weights")} for entry in entries]
+
+
 def beside_published(printed: Mapping[str, Mapping[str, str]], compared: Comparison, *, note: str) -> Table:
-    """All published rows of table 1, then ours under a note that says what they rest on. Nothing here is a verdict."""
+    """All published rows of table 1, then our cut and what training made of it, under a note that says what they rest
+    on. Nothing here is a verdict."""
     rows: list[list[object]] = [[row, "published", next(iter(cells.values()))] for row, cells in printed.items()]
-    for method, values in compared.scores.items():
-        rows.append([method, note, f"{mean_interval(values['j'])[0]:.1f}"])
+    for method in (CUT, REFINED):
+        rows.append([f"{method}, here", note, f"{mean_interval(compared.scores[method]['j'])[0]:.1f}"])
     return table(rows, ["method", "measured on", "mean J (%)"])
 
 

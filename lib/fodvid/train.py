@@ -5,7 +5,7 @@ Per sequence: `train_segmenter([clip], ...)` for each; per set: all its clips in
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ import torch
 from torch import Generator, Tensor
 
 from lib.errors import DataMissing, LabError, ShapeError, SpecError, Unavailable
+from lib.features import STAND_INS
 from lib.fodvid.checkpointing import check_same_training, read_training, write_training
 from lib.fodvid.clips import Clip, PreparedClip, prepare, upsampling_of
 from lib.fodvid.network import MODULATIONS, Modulation, SegmentationNetwork
@@ -104,6 +105,12 @@ class SegmenterSettings:
             size=(120, 216), width=4, max_channels=32, modulation="image", modulation_width=8, spectral=False,
             upsampling=2, epochs=15, batch_size=4, learning_rate=2e-3, final_rate=0.1,
         )  # fmt: skip
+
+
+def recipe_for(backbone: str, *, epochs: int, seed: int = 0, device: str = "auto") -> SegmenterSettings:
+    """The training that goes with a backbone: the paper's for DINO, on one device; the small one for a stand-in."""
+    base = SegmenterSettings.small() if backbone in STAND_INS else SegmenterSettings()
+    return replace(base, epochs=epochs, seed=seed, device=device)
 
 
 @dataclass(frozen=True)
