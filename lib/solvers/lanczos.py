@@ -38,9 +38,9 @@ def largest_two(product: Product, start: Tensor, *, tolerance: float, max_steps:
     """The two largest eigenpairs of a symmetric matrix of norm about 1.
 
     start: (2, N), two independent directions that are not orthogonal to the wanted ones; its dtype and device are
-    those of the work. tolerance: of the first vector, which is off by its residual over the gap between the values; the
-    second pair is needed for the gap only, to a tenth of it. A block of two finds an eigenvalue that occurs twice, which
-    plain Lanczos cannot. Orthogonalised twice against all directions. Raises LabError after max_steps.
+    those of the work. tolerance: of the first vector, which is off by its residual over the gap between the values;
+    the second pair is needed for the gap only, to a tenth of it. A block of two finds an eigenvalue that occurs twice,
+    which plain Lanczos cannot. Orthogonalised twice against all directions. Raises LabError after max_steps.
     """
     count = start.shape[1]
     floor = FLOOR[start.dtype]

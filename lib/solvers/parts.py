@@ -6,7 +6,6 @@ and on vectors that are constant on parts W is diagonal plus rank one: the coars
 Davidson's method (1975) adds what is missing within the parts, where eigenvalues lie far apart.
 """
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +13,7 @@ from lib.solvers.lanczos import FLOOR, TopPair, orthonormal_to
 from lib.solvers.two_valued import TwoValued
 
 BLOCK = 4  # pairs that are followed: those below the second and third show themselves before these are accepted
-MAX_COARSE = 400  # coarse vectors; the parts beyond share one
+MAX_COARSE = 256  # coarse vectors; the parts beyond share one
 MAX_ROWS = 64  # directions that are kept before the space is cut back to the best of them
 KEPT_ROWS = 2 * BLOCK
 MAX_ROUNDS = 150
@@ -26,18 +25,19 @@ def largest_two_by_parts(graph: TwoValued, labels: Tensor, *, tolerance: float) 
     graph: on the CPU. labels: (N,) int64, the part of each node. tolerance: of the first vector.
     """
     root = graph.degrees().sqrt()
-    known = (root / root.norm())[None]
     weights = graph.product(torch.float64)
     coarse = _Coarse(graph, labels, root)
     directions = coarse.lowest(BLOCK)
     others = torch.randn(BLOCK - len(directions), len(root), generator=torch.Generator().manual_seed(0)).double()
     directions = torch.cat([directions, others])
-    basis, image = known.new_empty(MAX_ROWS, len(root)), known.new_empty(MAX_ROWS, len(root))
-    overlap = known.new_empty(MAX_ROWS, MAX_ROWS)
+    space = root.new_empty(1 + MAX_ROWS, len(root))
+    space[:1] = root / root.norm()  # the known vector, which all others are kept orthogonal to
+    basis, image = space[1:], space.new_empty(MAX_ROWS, len(root))
+    overlap = space.new_empty(MAX_ROWS, MAX_ROWS)
     count = 0
     for number in range(1, MAX_ROUNDS + 1):
         new, old, count = slice(count, count + len(directions)), count, count + len(directions)
-        basis[new] = orthonormal_to(directions, torch.cat([known, basis[:old]]))
+        basis[new] = orthonormal_to(directions, space[: 1 + old])
         # 1 - M, whose smallest values are wanted: their differences keep more digits than those of values near 1
         image[new] = basis[new] - weights(basis[new] / root) / root
         overlap[new, :count] = image[new] @ basis[:count].T
@@ -64,16 +64,15 @@ def _wanted(values: Tensor, tolerance: float) -> Tensor:
 
     A value is off by about the residual's square; it must be a tenth of the distance to the first value or less.
     """
-    gaps = values - values[0]
-    wanted = (0.1 * gaps).sqrt().clamp_min(FLOOR[torch.float64])
-    wanted[0] = max(tolerance * float(gaps[1]), FLOOR[torch.float64])
-    return wanted
+    first, *others = values.tolist()
+    wanted = [tolerance * (others[0] - first), *((0.1 * (value - first)) ** 0.5 for value in others)]
+    return torch.tensor(wanted, dtype=torch.float64).clamp_min(FLOOR[torch.float64])
 
 
 class _Coarse:
     """Vectors D^1/2 1_part / |D^1/2 1_part|, on which 1 - M is diag(levels) - link link'.
 
-    Nodes that stand alone are alike and share one vector; so do the parts of the highest levels beyond MAX_COARSE.
+    Nodes that stand alone are alike and share one vector, with the parts of the highest levels beyond MAX_COARSE.
     """
 
     def __init__(self, graph: TwoValued, labels: Tensor, root: Tensor) -> None:
@@ -86,12 +85,8 @@ class _Coarse:
 
     def lowest(self, count: int) -> Tensor:
         """The eigenvectors (k, N) of the coarse problem that follow the known one, at most count - 1."""
-        from scipy.linalg import eigh
-
         matrix = torch.diag(self.levels) - torch.outer(self.link, self.link)
-        last = min(count, len(matrix)) - 1
-        _, vectors = eigh(matrix.numpy(), subset_by_index=[0, last])
-        return torch.from_numpy(np.ascontiguousarray(vectors.T[1:]))[:, self.labels] * self.entries
+        return self._spread(torch.linalg.eigh(matrix).eigenvectors[:, 1:count].T)
 
     def correct(self, residual: Tensor, values: Tensor) -> Tensor:
         """Rows (k, N) with their coarse part divided by (coarse problem - value), by Sherman and Morrison."""
@@ -99,7 +94,11 @@ class _Coarse:
         shifted = _not_zero(self.levels - values[:, None])
         solved, linked = coarse / shifted, self.link / shifted
         solved = solved + linked * ((solved @ self.link) / _not_zero(1 - linked @ self.link))[:, None]
-        return residual + (solved - coarse)[:, self.labels] * self.entries
+        return residual + self._spread(solved - coarse)
+
+    def _spread(self, rows: Tensor) -> Tensor:
+        """Rows (k, N) that have these parts (k, parts) and nothing within them."""
+        return rows.index_select(1, self.labels) * self.entries
 
     def _summed(self, rows: Tensor) -> Tensor:
         """Sums (k, parts) of rows (k, N) over each part."""
@@ -112,7 +111,7 @@ def _not_zero(numbers: Tensor) -> Tensor:
 
 
 def _joined(graph: TwoValued, labels: Tensor) -> Tensor:
-    """Labels from 0 on, after nodes that stand alone, and parts of the lowest mean degree beyond MAX_COARSE, are one."""
+    """Labels from 0 on, after nodes that stand alone, and parts of low mean degree beyond MAX_COARSE, became one."""
     sizes = torch.bincount(labels)
     mean_degree = torch.bincount(labels, weights=graph.num_neighbours.double()) / sizes
     merged = sizes == 1

@@ -143,8 +143,8 @@ def _by_products(affinity: Tensor | TwoValued) -> SecondEigenpair:
     if not isinstance(affinity, TwoValued):
         return _pair(_lanczos(affinity, root, torch.float64), root, "lanczos")
     found = _of_graph(TwoValued(affinity.edges.cpu(), affinity.epsilon))
-    placed = [tensor.to(root.device) for tensor in (found.eigenvalue, found.eigenvector, found.repeated)]
-    return SecondEigenpair(*placed, found.method)
+    value, vector, repeated = (each.to(root.device) for each in (found.eigenvalue, found.eigenvector, found.repeated))
+    return SecondEigenpair(value, vector, repeated, found.method)
 
 
 def _of_graph(graph: TwoValued) -> SecondEigenpair:
