@@ -20,7 +20,7 @@ from lib.show.overlay import draw_mask
 from lib.show.panel import jpeg
 
 GRID_STRENGTH = 0.35  # of the white lines between patches
-MATRIX_PX = 320  # side at which a matrix is drawn; more patches than that are thinned out
+MATRIX_PX = 160  # side at which a matrix is drawn; of more patches some are left out
 HEAT_STRENGTH, GREY_STRENGTH = 0.85, 0.7
 COLD, WARM = (0.05, 0.10, 0.55), (1.0, 0.86, 0.15)  # of similarity -1 and 1; apart in grey too
 MARK_PX = 2

@@ -176,8 +176,8 @@ def similarity_to(look: Look, patch: tuple[int, int], *, alpha: float) -> Tensor
     number = patch[0] * columns + patch[1]
     total = look.frame.new_zeros(rows * columns)
     for features, share in ((look.features.tokens[0], alpha), (look.flow_features, 1 - alpha)):
-        lengths_one = F.normalize(features.float(), dim=1)
-        total = total + share * (lengths_one @ lengths_one[number]).to(total)
+        unit = F.normalize(features.float(), dim=1)
+        total = total + share * (unit @ unit[number]).to(total)
     return total.unflatten(0, (rows, columns))
 
 

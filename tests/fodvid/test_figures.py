@@ -82,7 +82,7 @@ def test_sorting_by_the_eigenvector_gathers_the_object(look, cut):
     assert not joined[:-9, -9:].any()
     large = torch.ones(700, 700, dtype=torch.bool)
     wide = type(cut)(cut.mask, torch.rand(20, 35), 0.1, (0, 0), False)
-    assert shown(figures.affinity_figure(large.float(), large, wide), 1).shape == (350, 350)
+    assert shown(figures.affinity_figure(large.float(), large, wide), 1).shape == (175, 175)
 
 
 def test_the_eigenvector_is_drawn_with_its_mean(cut):
