@@ -18,7 +18,7 @@ from lib.data.masks import write_mask
 from lib.data.video import VideoReader, VideoWriter, open_video
 from lib.errors import SpecError
 from lib.flow import FlowName
-from lib.fodvid.discover import Discoverer, motions, resize_height
+from lib.fodvid.discover import Discoverer, motions, resize_height, to_size
 from lib.fodvid.refine import collect, refine, segment_video
 from lib.fodvid.settings import Backbone, Finish, for_backbone
 from lib.fodvid.train import SegmenterSettings, Trained
@@ -126,17 +126,19 @@ def _new_folder(path: Path) -> Iterator[Path]:
 
 
 def _cut(reader: VideoReader, discoverer: Discoverer, device: torch.device) -> Iterator[Found]:
-    """Each frame with the mask of its graph cut; holds three frames."""
-    times: deque[float] = deque()
+    """Each frame with the mask of its graph cut, found and finished at the settings' height; holds three frames."""
+    waiting: deque[tuple[float, Tensor]] = deque()
 
-    def frames() -> Iterator[Tensor]:
+    def seen() -> Iterator[Tensor]:
         for time_s, frame in reader.timed():
-            times.append(time_s)
-            yield frame.to(device)
+            waiting.append((time_s, frame.to(device)))
+            yield resize_height(waiting[-1][1][None], discoverer.settings.height_px)[0]
 
-    for frame, motion in motions(discoverer, frames()):
-        found = discoverer.discover(frame, motion)
-        yield Found(times.popleft(), frame, found.mask, motion is None or motion.moves)
+    for small, motion in motions(discoverer, seen()):
+        found = discoverer.discover(small, motion)
+        time_s, frame = waiting.popleft()
+        mask = to_size(found.mask, (frame.shape[-2], frame.shape[-1]))
+        yield Found(time_s, frame, mask, motion is None or motion.moves)
 
 
 def _trained(reader: VideoReader, discoverer: Discoverer, training: SegmenterSettings, device: torch.device) -> Trained:

@@ -173,6 +173,18 @@ def test_settings_reach_the_networks(moving: Path, tmp_path: Path, monkeypatch: 
     assert (made[1].alpha, made[1].tau, made[1].height_px, made[1].finish) == (0.0, 0.9, 48, "bilateral")
 
 
+def test_large_frames_are_seen_small_and_masked_at_their_own_size(tmp_path: Path) -> None:
+    large = [frame(idx).repeat_interleave(3, 1).repeat_interleave(3, 2) for idx in range(2)]
+    for name, frames in (("large", large), ("small", [frame(0), frame(1)])):
+        options: dict[str, Any] = {"height": HEIGHT, "finish": "bilateral"}
+        apply(folder_of(tmp_path / name, frames), tmp_path / f"{name}_out", masks=tmp_path / f"{name}_masks", **options)
+    for mask, expected in zip(masks_of(tmp_path / "large_masks"), masks_of(tmp_path / "small_masks"), strict=True):
+        assert mask.shape == (3 * HEIGHT, 3 * WIDTH)
+        grown = expected.repeat_interleave(3, 0).repeat_interleave(3, 1)
+        # the small frames' width is a multiple of 8 and the others' is not
+        assert (mask & grown).sum() > 0.8 * (mask | grown).sum()
+
+
 @pytest.mark.parametrize("refined", [False, True])
 def test_interruption_leaves_nothing(
     refined: bool, moving: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -35,10 +35,17 @@ def test_functions_and_tensors_give_the_same() -> None:
         scene(features=features().__getitem__, images=frames().__getitem__, flows=flow), needs_images=True
     )
     assert torch.equal(stored.features, called.features)
-    assert stored.images is not None and called.images is not None
+    assert stored.images is not None
+    assert called.images is not None
     assert torch.equal(stored.images, called.images)
     assert stored.offsets == called.offsets == OFFSETS
     assert all(torch.equal(stored.flows[offset], called.flows[offset]) for offset in OFFSETS)
+
+
+def test_features_in_memory_are_not_copied() -> None:
+    given = features().half()
+    found = prepared(scene(features=given)).features
+    assert (found.data_ptr(), found.dtype) == (given.data_ptr(), torch.float16)
 
 
 def test_each_item_is_asked_for_once_and_none_outside_the_clip() -> None:
