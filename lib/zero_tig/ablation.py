@@ -28,6 +28,7 @@ from lib.zero_tig.walkthrough import ALIGNMENT, NoMotion, alignment_error
 # first the picture, then time and noise
 ABLATION_MEASURES = ("psnr_hm", "ssim_hm", "mabd_equal", "noise_kept", "colour_cast")
 Feedback = Literal["by flow", "as it stands", "none"]
+SHRUNK_SIDE = 64  # px of the short side: less than the method keeps, to see what that costs
 WEIGHTS_OF: dict[str, tuple[str, ...]] = {"smooth": ("smooth_neighbours", "smooth_variation")}
 
 
@@ -161,8 +162,8 @@ class FlowScores:
 def flow_scores(cases: Sequence[Case], recipe: Recipe, ways: Mapping[str, Variant], *, seed: int = 0) -> FlowScores:
     """How well the flow of each way brings the true previous frame onto the current one, in grey levels; no training.
 
-    Protocol: ALIGNMENT, with R(t-1) and L(t) of the start model without feedback. Ways whose weights are not here are
-    named with their reason.
+    Protocol: ALIGNMENT, with R(t-1) and L(t) of the start model without feedback; the factor may leave SHRUNK_SIDE
+    pixels, which the method itself doesn't allow. Ways whose weights are not here are named with their reason.
     """
     errors: dict[str, list[float]] = {}
     missing: dict[str, str] = {}
@@ -171,7 +172,7 @@ def flow_scores(cases: Sequence[Case], recipe: Recipe, ways: Mapping[str, Varian
     for label, way in progress(ways.items(), label="flows"):
         try:
             errors[label] = [
-                alignment_error(case, frames, way.settings, moves=way.feedback == "by flow")
+                alignment_error(case, frames, way.settings, moves=way.feedback == "by flow", smallest_side=SHRUNK_SIDE)
                 for case, frames in zip(cases, found, strict=True)
             ]
         except Unavailable as reason:

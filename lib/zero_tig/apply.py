@@ -30,7 +30,7 @@ def apply(
     weights: Annotated[str, typer.Option(help="Start: zero_tig or zero_ig (shipped), or a file of either.")] = SHIPPED,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Passes of training over the video, 5, or over a picture, 10 or 25; 0 applies the weights."),
+        typer.Option(help="Passes of training over the video, 5, or over a picture, 20 or 25; 0 applies the weights."),
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam; 3e-4, on a dark picture 1e-4.")] = None,
     training_frames: Annotated[int | None, typer.Option(help="Frames that train; 0 all (GPU), 48 (CPU).")] = None,

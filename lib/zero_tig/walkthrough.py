@@ -19,7 +19,7 @@ from lib.zero_tig.methods import Recipe, reflectances, train_on_case
 from lib.zero_tig.model import Enhancement
 from lib.zero_tig.scenes import Case, Pictures
 from lib.zero_tig.settings import Settings
-from lib.zero_tig.temporal import Alignment, equalise
+from lib.zero_tig.temporal import SMALLEST_FLOW_SIDE, Alignment, equalise
 from lib.zero_tig.train import Step
 
 GREY_LEVELS = 255.0
@@ -107,12 +107,21 @@ class NoMotion(nn.Module):
         return first.new_zeros(len(first), 2, *first.shape[-2:])
 
 
-def aligned_by(settings: Settings, previous: Tensor, current: Tensor, *, moves: bool = True) -> "Past":
+def aligned_by(
+    settings: Settings,
+    previous: Tensor,
+    current: Tensor,
+    *,
+    moves: bool = True,
+    smallest_side: int = SMALLEST_FLOW_SIDE,
+) -> "Past":
     """The previous result on the current frame's grid.
 
-    previous: R(t-1), current: L(t), both (1, 3, H, W). moves: False assumes that nothing moves.
+    previous: R(t-1), current: L(t), both (1, 3, H, W). moves: False assumes that nothing moves. smallest_side: pixels
+    that the flow factor leaves on the short side.
     """
-    alignment = Alignment(settings, estimator=None if moves else FlowEstimator("none", NoMotion()))
+    estimator = None if moves else FlowEstimator("none", NoMotion())
+    alignment = Alignment(settings, estimator=estimator, smallest_side=smallest_side)
     with torch.no_grad():
         flow = alignment.flow(previous, current)
         return Past(flow, alignment.warp(previous, flow), alignment)
@@ -127,16 +136,25 @@ class Past:
     alignment: Alignment
 
 
-def alignment_error(case: Case, found: Sequence[Enhancement], settings: Settings, *, moves: bool = True) -> float:
+def alignment_error(
+    case: Case,
+    found: Sequence[Enhancement],
+    settings: Settings,
+    *,
+    moves: bool = True,
+    smallest_side: int = SMALLEST_FLOW_SIDE,
+) -> float:
     """ALIGNMENT of the flow that these settings give between R(t-1) and L(t), mean over the frames of a case.
 
-    found: the frames of the case taken apart. Raises ShapeError for a case without truth or with one frame.
+    found: the frames of the case taken apart. moves, smallest_side: as in `aligned_by`.
+    Raises ShapeError for a case without truth or with one frame.
     """
     if case.truth is None or len(found) < 2:
         raise ShapeError(f"the case {case.name} must have a truth and at least two frames")
     errors = []
     for idx in range(1, len(found)):
-        past = aligned_by(settings, found[idx - 1].reflectance, found[idx].denoised, moves=moves)
+        before_it, it = found[idx - 1].reflectance, found[idx].denoised
+        past = aligned_by(settings, before_it, it, moves=moves, smallest_side=smallest_side)
         before, now = case.truth[idx - 1 : idx], case.truth[idx : idx + 1]
         warped = past.alignment.warp(torch.cat([before, torch.ones_like(before)], dim=1), past.flow)
         errors.append(float((warped[:, :3] - now).abs()[warped[:, 3:] > IN_VIEW].mean()))
