@@ -21,6 +21,11 @@ from lib.ir_tracking.settings import FilterSettings
 Box = Sequence[float] | Tensor
 # the published code's centre is x + (w - 1) / 2 on the way in and x + w / 2 on the way out
 PUBLISHED_SHIFT_PX = 0.5
+MEASUREMENT_SHARE = 0.03  # of a large box's side: how well its centre is measured
+# a spot this strong, over the target's own, that was there beside the target isn't the target when it comes back;
+# it is looked for at its old place and so many pixels around it, more for each frame since
+KNOWN_STRENGTH, KNOWN_PX, KNOWN_SPEED_PX, KNOWN_MOST_PX = 0.5, 1.5, 0.35, 5.0
+NEAR_PX = 3.0  # of its own spot
 MAX_REFINEMENT_PX = 1.5  # further away lies something else
 
 
@@ -30,7 +35,7 @@ class TrackerSettings:
 
     penalty_strength: float = 0.16  # k of the penalty on change of size and shape; SiamRPN
     window_influence: float = 0.40  # of the cosine window; SiamRPN
-    size_rate: float = 0.30  # of the box's size towards the proposal's; SiamRPN
+    size_rate: float = 0.10  # of the box's size towards the proposal's. Choice: SiamRPN's 0.30 follows noise
     min_box_px: float = 2.0  # least side of a box. Choice: SiamRPN's 10 would swallow a target of 3 pixels
 
     refine_below_px: float = 8.0  # smaller targets are centred by their centre of mass in eq. 3's frame; 0: never.
@@ -38,6 +43,7 @@ class TrackerSettings:
     motion_prior: bool = True  # constant velocity places the search window; not in the paper
     motion: MotionSettings = field(default_factory=MotionSettings)
     window_px: float = 2.0  # the window's deviation around the expected centre, beside the motion model's own
+    window_share: float = 0.15  # or this share of the box's side, where that is more
     gate_spreads: float = 4.0  # proposals further off than this many deviations aren't the target
     lost_score: float = 0.3  # below it nothing is believed, and the target goes on as before
     found_score: float = 0.6  # what it takes to believe in a target that wasn't seen in the frame before
@@ -47,7 +53,7 @@ class TrackerSettings:
     filter: FilterSettings = field(default_factory=FilterSettings)  # eqs 2-4
 
     def __post_init__(self) -> None:
-        for name in ("penalty_strength", "min_box_px", "window_px", "gate_spreads", "refine_below_px"):
+        for name in ("penalty_strength", "min_box_px", "window_px", "window_share", "gate_spreads", "refine_below_px"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise SpecError(f"{name} must be at least 0: got {getattr(self, name)!r}")
         for name in ("window_influence", "size_rate", "lost_score", "found_score"):
@@ -59,7 +65,9 @@ class TrackerSettings:
     @classmethod
     def paper(cls) -> Self:
         """SiamRPN's tracking with nothing added: no motion, refinement or search after loss, boxes from 10 pixels."""
-        return cls(min_box_px=10.0, refine_below_px=0.0, motion_prior=False, lost_score=0.0, lost_after=0)
+        return cls(
+            size_rate=0.30, min_box_px=10.0, refine_below_px=0.0, motion_prior=False, lost_score=0.0, lost_after=0
+        )
 
     def but(self, **changes: Any) -> Self:
         """The same with some fields changed."""
@@ -153,6 +161,8 @@ class Tracker:
         self.sizes = sizes
         self.num_unseen = torch.zeros(len(centres), dtype=torch.long)
         self.frame_shape = (height, width)
+        self.last_seen, self.last_centres = [plane] * len(centres), centres
+        self.known_by_idx: dict[int, Tensor] = {}
         return self._tracks(torch.ones(len(centres)), shift=0.0)
 
     @torch.no_grad()
@@ -172,18 +182,21 @@ class Tracker:
         if self.settings.motion_prior:
             motion.predict()
             motion.centres = torch.minimum(motion.centres.clamp(min=0), limits)
-        spreads = self._spreads(motion)
+        spreads = self._spreads(motion) if self.settings.motion_prior else None
         sight = self._look(plane, motion.centres, self.sizes, spreads=spreads)
         needed = torch.where(self.num_unseen > 0, self.settings.found_score, self.settings.lost_score)
         seen = sight.scores >= needed
         if spreads is not None:
             seen &= (sight.centres - motion.centres).norm(dim=1) <= self.settings.gate_spreads * spreads
+        for idx in (seen & (self.num_unseen > 0)).nonzero()[:, 0].tolist():
+            seen[idx] = not bool(self._is_known(idx, sight.centres[idx : idx + 1]))
         found = self._search(plane, motion, seen)
         for idx, one in found.items():
             sight.centres[idx], sight.sizes[idx], sight.scores[idx] = one.centre, one.size, one.score
             seen[idx] = True
         if self.settings.motion_prior:
-            motion.update(sight.centres, seen=seen)
+            noise = (MEASUREMENT_SHARE * self.sizes.prod(dim=1).sqrt()).clamp(min=self.settings.motion.measurement_px)
+            motion.update(sight.centres, seen=seen, spread_px=noise)
         else:
             motion.centres = torch.where(seen[:, None], sight.centres, motion.centres)
         motion.centres = torch.minimum((motion.centres - shift).clamp(min=0), limits) + shift
@@ -191,6 +204,7 @@ class Tracker:
         self.sizes = torch.minimum(sizes.clamp(min=self.settings.min_box_px), limits)
         self.num_unseen = torch.where(seen, 0, self.num_unseen + 1)
         self.motion = motion
+        self._remember(plane, seen)
         return self._tracks(sight.scores, shift=shift)
 
     def _plane(self, frame: Tensor) -> Tensor:
@@ -241,11 +255,10 @@ class Tracker:
             max(math.ceil(centre_y + margin), 1),
         )
 
-    def _spreads(self, motion: ConstantVelocity) -> Tensor | None:
-        """Deviation (N,), pixels, of each target around where it is expected; None without a motion prior."""
-        if not self.settings.motion_prior:
-            return None
-        return torch.hypot(motion.spread_px, torch.tensor(self.settings.window_px, dtype=torch.float64))
+    def _spreads(self, motion: ConstantVelocity) -> Tensor:
+        """Deviation (N,), pixels, of each target around where it is expected."""
+        sides = self.sizes.prod(dim=1).sqrt()
+        return torch.hypot(motion.spread_px, (self.settings.window_share * sides).clamp(min=self.settings.window_px))
 
     def _look(
         self,
@@ -291,6 +304,30 @@ class Tracker:
         near = (better - sight.centres).norm(dim=1) <= MAX_REFINEMENT_PX
         return torch.where((small & near)[:, None], better, sight.centres)
 
+    def _remember(self, plane: Tensor, seen: Tensor) -> None:
+        """Keeps, for each target that was seen, the frame and where it was."""
+        for idx in seen.nonzero()[:, 0].tolist():
+            self.last_seen[idx] = plane
+            self.known_by_idx.pop(idx, None)
+        self.last_centres = torch.where(seen[:, None], self.motion.centres, self.last_centres)
+
+    def _is_known(self, idx: int, centres: Tensor) -> Tensor:
+        """Which of some centres (K, 2) lie on a strong spot that was there when the target was last seen."""
+        if idx not in self.known_by_idx:
+            self.known_by_idx[idx] = self._spots_beside(idx)
+        known = self.known_by_idx[idx]
+        reach = min(KNOWN_PX + KNOWN_SPEED_PX * float(self.num_unseen[idx]), KNOWN_MOST_PX)
+        return (torch.cdist(centres, known) <= reach).any(dim=1)
+
+    def _spots_beside(self, idx: int) -> Tensor:
+        """Centres (K, 2) of strong spots in the frame where a target was last seen, without its own."""
+        response = suppress_background(self.last_seen[idx], settings=self.settings.filter).filtered[0]
+        spots = peaks(response, number=256).to("cpu", torch.float64)
+        distance = (spots[:, :2] - self.last_centres[idx]).norm(dim=1)
+        own = distance <= NEAR_PX + float(self.sizes[idx].amax()) / 2
+        strength = spots[own, 2].amax() if bool(own.any()) else spots[:, 2].amax() if len(spots) else 0.0
+        return spots[~own & (spots[:, 2] >= KNOWN_STRENGTH * strength), :2]
+
     def _search(self, plane: Tensor, motion: ConstantVelocity, seen: Tensor) -> dict[int, _Found]:
         """Targets that are found again among the peaks of the whole filtered frame, within what motion allows."""
         wanted = [
@@ -304,9 +341,10 @@ class Tracker:
         spots = peaks(response, number=16 * self.settings.num_candidates)[:, :2].to("cpu", torch.float64)
         found = {}
         for idx in wanted:
-            spread = math.hypot(float(motion.spread_px[idx]), self.settings.window_px)
+            spread = float(self._spreads(motion)[idx])
             distance = (spots - motion.centres[idx]).norm(dim=1)
-            near = spots[distance <= self.settings.gate_spreads * spread][: self.settings.num_candidates]
+            near = spots[distance <= self.settings.gate_spreads * spread]
+            near = near[~self._is_known(idx, near)][: self.settings.num_candidates]
             if not len(near):
                 continue
             kernels = [kernel[idx : idx + 1].expand(len(near), -1, -1, -1) for kernel in self.kernels]
