@@ -31,7 +31,7 @@ from lib.show.progress import progress
 from lib.show.scores import mean_scores
 from lib.show.sweeps import Axis, Sweep
 
-ABLATION_MEASURES = ("j", "recall", "f")
+ABLATION_MEASURES = ("j", "f")
 WARP_FLOW = "gmflow"  # table 4: both rows of the paper warp with it
 FEATURE_FIELDS = ("backbone", "weights", "height_px")
 MOTION_FIELDS = tuple(name for name in SEEN_FIELDS if name not in FEATURE_FIELDS)
@@ -114,13 +114,14 @@ class Bench:
 
     def origins(self) -> list[Origin]:
         """The pretrained networks behind every score, each set once."""
-        found = {origin.name: origin for origin in map(self.weights, self._known) if origin.name}
-        return list(found.values())
+        found = [self.weights(one.settings, is_trained=one.training is not None) for one in self._known]
+        return list({origin.name: origin for origin in found if origin.name}.values())
 
-    def weights(self, variant: Variant) -> Origin:
-        """The pretrained networks behind a variant's scores."""
-        warp = self._warp_flow(variant.settings) if variant.training else None
-        return weights_origin(self.discoverer(variant.settings, alpha=variant.settings.alpha), warp_flow=warp)
+    def weights(self, settings: Settings, *, is_trained: bool) -> Origin:
+        """The pretrained networks that masks of these settings rest on; is_trained: a network learnt from them, so that
+        the flow that warps counts."""
+        warp = self._warp_flow(settings) if is_trained else None
+        return weights_origin(self.discoverer(settings, alpha=settings.alpha), warp_flow=warp)
 
     def _scores(
         self, scene: Scene, variants: Sequence[Variant], seed_offset: int, *, shown: bool = False
@@ -173,8 +174,7 @@ class Bench:
 
     def _warp_flow(self, settings: Settings) -> FlowEstimator | None:
         """The flow that warps in training: the paper's for the paper's flows, else the cut's."""
-        network = self._network(WARP_FLOW, "auto") if settings.flow in PAPER_FLOWS else None
-        assert network is None or isinstance(network, FlowEstimator)
+        network: FlowEstimator | None = self._network(WARP_FLOW, "auto") if settings.flow in PAPER_FLOWS else None
         return network
 
     def _network(self, name: Any, weights: str) -> Any:

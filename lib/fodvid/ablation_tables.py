@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from lib.bench.published import PublishedCell, PublishedTable
 from lib.fodvid.ablation import PAPER, STAND_IN_ALPHAS, STAND_IN_TAUS, TABLE_3_TAU, Variant
-from lib.fodvid.ablation_bench import Bench
+from lib.fodvid.ablation_bench import WARP_FLOW, Bench
 from lib.fodvid.evaluate import DIGITS, MEASURES, NETWORK_NAMES, measures_for
 from lib.fodvid.scenes import coverage
 from lib.fodvid.settings import Settings
@@ -105,7 +105,7 @@ def curve_figure(
 
 def why_not_comparable(bench: Bench, variant: Variant, published: PublishedTable) -> list[str]:
     """What of data, weights and settings is not the paper's; empty where a variant may be set against table 3."""
-    ours, wanted = bench.weights(variant).name, published.weights_of(ROWS["tau"])
+    ours, wanted = bench.weights(variant.settings, is_trained=False).name, published.weights_of(ROWS["tau"])
     return [
         *([coverage(bench.scenes)] if coverage(bench.scenes) else []),
         *([f"weights are {ours}, the paper's {wanted}"] if ours != wanted else []),
@@ -134,7 +134,11 @@ def departures(variant: Variant) -> list[str]:
 def sweep_entries(bench: Bench, sweep: Sweep[Variant], *, data: str) -> list[dict[str, Any]]:
     """The scores of a sweep as keyword arguments of a run's `add_score`, in the table `ablation, <axis>`."""
     entries = sweeps.sweep_entries(sweep, measures_for(bench.scenes), data=data)
-    return [entry | {"weights": bench.weights(sweep.axis.settings[entry["row"]]).name} for entry in entries]
+    rows = {
+        label: bench.weights(one.settings, is_trained=one.training is not None).name
+        for label, one in sweep.axis.settings.items()
+    }
+    return [entry | {"weights": rows[entry["row"]]} for entry in entries]
 
 
 def published_entries(
@@ -157,7 +161,11 @@ def published_entries(
                 measure = replace(MEAN_J, name=place[2], protocol=protocol)
                 scored = {place[1]: {"j": sweep.scores["j"][label]}}
                 [entry] = score_entries(scored, {"j": measure}, table=place[0], data=data)
-                entries[place] = entry | {"weights": bench.weights(variant).name}
+                # a row's networks, also in a cell that leaves out one of them: alpha 1, or the cut alone in table 4
+                row = variant.settings.but(alpha=bench.base.alpha)
+                is_trained = place[0] == "table_4" and WARP_FLOW not in bench.missing
+                weights = bench.weights(row, is_trained=is_trained)
+                entries[place] = entry | {"weights": weights.name}
     return list(entries.values())
 
 
