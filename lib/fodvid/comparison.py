@@ -37,8 +37,9 @@ from lib.show.scores import Scores, by_seed
 from lib.show.tables import Table, table
 
 OTSU, APPEARANCE, FLOW = "Otsu on motion", "appearance alone", "flow alone"
-CUT, REFINED, FINISHED = "graph cut", "refined", "refined + CRF"
-METHODS = (OTSU, APPEARANCE, FLOW, CUT, REFINED, FINISHED)
+CUT, REFINED = "graph cut", "refined"
+OTSU_CRF, CUT_CRF, REFINED_CRF = (f"{name} + CRF" for name in (OTSU, CUT, REFINED))
+METHODS = (OTSU, OTSU_CRF, APPEARANCE, FLOW, CUT, CUT_CRF, REFINED, REFINED_CRF)
 Masks = list[Tensor]
 
 
@@ -78,7 +79,9 @@ def run_methods(
         FLOW: lambda: cut_masks(seen, settings.but(alpha=0.0)),
         CUT: lambda: cut_masks(seen, settings),
         REFINED: lambda: refined_masks(seen, masks_of(CUT), training, warp_flow=warp_flow).masks,
-        FINISHED: lambda: finished_masks(seen, masks_of(REFINED), "crf"),
+        OTSU_CRF: lambda: finished_masks(seen, masks_of(OTSU), "crf"),
+        CUT_CRF: lambda: finished_masks(seen, masks_of(CUT), "crf"),
+        REFINED_CRF: lambda: finished_masks(seen, masks_of(REFINED), "crf"),
     }
     names = list(methods)
     if unknown := [name for name in names if name not in makers]:
@@ -164,7 +167,7 @@ def score_entries(
     else:
         held = {row: {"j": compared.scores[method]["j"]} for method, row in rows.items()}
         entries = shown.score_entries(held, measures, table=table, data=data)
-    return [entry | {"weights": "" if entry["row"] == OTSU else weights} for entry in entries]
+    return [entry | {"weights": "" if entry["row"] in (OTSU, OTSU_CRF) else weights} for entry in entries]
 
 
 def table_four(compared: Comparison, flow: str) -> list[dict[str, Any]]:
@@ -174,7 +177,7 @@ def table_four(compared: Comparison, flow: str) -> list[dict[str, Any]]:
         return []
     measures = measures_for(compared.scenes)
     entries = []
-    for method in (CUT, REFINED, FINISHED):
+    for method in (CUT, REFINED, REFINED_CRF):
         held = shown.score_entries({row: {"j": compared.scores[method]["j"]}}, measures, table="table_4", data="")
         entries += [entry | {"column": method} for entry in held]
     return [{name: value for name, value in entry.items() if name not in ("data", "weights")} for entry in entries]
