@@ -25,14 +25,18 @@ class DINO(nn.Module):
     `key` runs the last block up to its keys only, heads side by side; `token` runs all and the final norm.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, name: str, facet: Facet) -> None:
         super().__init__()
         import timm
 
         width, self.patch_px = FORMS[name]
-        self.trunk: Any = timm.create_model(f"vit_{width}_patch{self.patch_px}_224", num_classes=0)
+        trunk: Any = timm.create_model(f"vit_{width}_patch{self.patch_px}_224", num_classes=0)
+        self.trunk: Any = trunk
         self.multiple = self.patch_px
-        self.dim = int(self.trunk.embed_dim)
+        self.dim = int(trunk.embed_dim)
         self.facet = facet
         self.identity = facet
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)

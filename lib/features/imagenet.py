@@ -53,6 +53,8 @@ class EfficientNetLite0(nn.Module):
     DAVIS sequences. Raises SpecError for stages that do not exist.
     """
 
+    mean: Tensor
+    std: Tensor
     multiple = MULTIPLE_PX
     channels = (16, 24, 40, 80, 112, 192, 320)
 
@@ -114,6 +116,9 @@ class VGG16(nn.Module):
     from ImageNet (input BGR, 0..255, minus its mean), told apart by HED's side outputs.
     """
 
+    mean: Tensor
+    std: Tensor
+    bgr_mean: Tensor
     multiple = MULTIPLE_PX
     channels = (64, 128, 256, 512, 512)
 
@@ -125,7 +130,7 @@ class VGG16(nn.Module):
         self.patch_px = patch_px
         self.dim = sum(self.channels[stage] for stage in self.layers)
         self.identity = f"stages {self.layers}"
-        self.trunk = nn.ModuleDict({"features": vgg16().features[: VGG_STAGES[-1] + 1]})
+        self.trunk: Any = nn.ModuleDict({"features": vgg16().features[: VGG_STAGES[-1] + 1]})
         self.is_hed = False
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)

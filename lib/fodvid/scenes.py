@@ -45,7 +45,7 @@ def davis_scenes(root: str, *, sequences: Sequence[str] = (), max_frames: int = 
     """
     if not root:
         return []
-    return [_of_davis(video, max_frames) for video in Davis2016(root, list(sequences) if sequences else "val")]
+    return [_of_davis(video, max_frames) for video in Davis2016(root, list(sequences) if sequences else "val").videos]
 
 
 def coverage(scenes: Sequence[Scene]) -> str:
