@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ class FeatureCache:
     """`cache(extractor, image)` gives what `extractor(image)` gives, rounded to float16, and computes it only once.
 
     folder: where the files lie; None: `features` in the project's cache. A file that cannot be read is made anew.
+    Several processes may share a folder: a file appears whole or not at all.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -37,7 +39,7 @@ class FeatureCache:
                 return PatchFeatures(content["tokens"].float().to(image.device), (rows, columns))
             except (SafetensorError, KeyError, ValueError, OSError) as error:
                 LOG.warning("cached features %s cannot be read (%s); they are computed again", file.name, error)
-        features = extractor(image)
+        features = extractor.compute(image)
         half = features.tokens.half().cpu().contiguous()
         if not half.isfinite().all():
             raise ShapeError(f"features of {extractor.name} do not fit float16; use the extractor without a cache")
@@ -45,6 +47,27 @@ class FeatureCache:
         with appears_whole(file) as partial:
             save_file({"tokens": half, "grid": torch.tensor(features.grid)}, partial)
         return PatchFeatures(half.float().to(image.device), features.grid)
+
+
+@dataclass(frozen=True, eq=False)
+class CachedExtractor(FeatureExtractor):
+    """An extractor that looks into a cache first; made by `cached`."""
+
+    cache: FeatureCache = field(default_factory=FeatureCache)
+
+    def __call__(self, image: Tensor) -> PatchFeatures:
+        """Features of pictures (B, 3, H, W), RGB, 0..1, on their device, rounded to float16."""
+        return self.cache(self, image)
+
+
+def cached(extractor: FeatureExtractor, folder: Path | None = None) -> CachedExtractor:
+    """The same extractor, which keeps what it computes on disk and computes nothing twice, also in later sessions.
+
+    folder: where the files lie; None: `features` in the project's cache. For instance
+    `Discoverer(settings, extractor=cached(load_features("dino_vits16")))`.
+    """
+    parts = {each.name: getattr(extractor, each.name) for each in fields(FeatureExtractor)}
+    return CachedExtractor(**parts, cache=FeatureCache(folder))
 
 
 def key_of(extractor: FeatureExtractor, image: Tensor) -> str:

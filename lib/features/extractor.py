@@ -55,8 +55,12 @@ class FeatureExtractor:
     is_stand_in: bool
     device: torch.device | None = None
 
-    @torch.no_grad()
     def __call__(self, image: Tensor) -> PatchFeatures:
+        """The same as `compute`."""
+        return self.compute(image)
+
+    @torch.no_grad()
+    def compute(self, image: Tensor) -> PatchFeatures:
         """Features of pictures (B, 3, H, W), RGB, 0..1, on their device; half precision on CUDA, else float32.
 
         Sides are brought to the nearest multiple that the network takes (bicubic with antialiasing; Choice: the
@@ -128,7 +132,7 @@ def _build(name: str, facet: Facet, layers: Sequence[int] | None, patch_px: int)
         from lib.features.dino import DINO
 
         return DINO(name, facet)
-    from lib.features.imagenet import EfficientNetLite0, VGG16
+    from lib.features.imagenet import VGG16, EfficientNetLite0
 
     return (EfficientNetLite0 if name == "efficientnet_lite0" else VGG16)(layers, patch_px)
 
