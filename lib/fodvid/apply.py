@@ -51,9 +51,11 @@ def apply(
     weights: Annotated[str, typer.Option(help="auto, or a file with the backbone's weights.")] = "auto",
     height: Annotated[int, typer.Option(help="Frames are seen at most this high, as DAVIS; 0 as they are.")] = 480,
     alpha: Annotated[
-        float | None, typer.Option(help="Share of appearance; paper 0.7, stand-in 0.4; 1 for no flow.")
+        float | None, typer.Option(help="Share of appearance; by default the backbone's own, paper 0.7; 1: no flow.")
     ] = None,
-    tau: Annotated[float | None, typer.Option(help="Similarity that joins patches; paper 0.25, stand-in 0.5.")] = None,
+    tau: Annotated[
+        float | None, typer.Option(help="Similarity that joins patches; by default the backbone's own, paper 0.25.")
+    ] = None,
     flow: Annotated[str, typer.Option(help="dis | raft | raft_small | arflow | gmflow | gmflow_refine.")] = "dis",
     flow_weights: Annotated[str, typer.Option(help="auto, or a file with the flow network's weights.")] = "auto",
     finish: Annotated[str, typer.Option(help="none | crf | bilateral: edges drawn to those of the frame.")] = "none",

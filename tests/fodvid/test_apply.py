@@ -16,6 +16,7 @@ from lib.data.masks import read_mask
 from lib.data.video import VideoWriter, open_video, read_clip
 from lib.errors import DataMissing, LabError, SpecError, Unavailable
 from lib.fodvid.apply import apply
+from lib.fodvid.settings import for_backbone
 
 HEIGHT, WIDTH = 65, 97  # odd on purpose
 
@@ -163,13 +164,7 @@ def test_settings_reach_the_networks(moving: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(module, "Discoverer", lambda *a, **k: made.append(a[0]) or real(*a, **k))
     apply(moving, tmp_path / "plain")
     apply(moving, tmp_path / "set", alpha=0.0, tau=0.9, height=48, finish="bilateral")
-    assert (made[0].alpha, made[0].tau, made[0].height_px, made[0].flow, made[0].finish) == (
-        0.4,
-        0.5,
-        480,
-        "dis",
-        "none",
-    )
+    assert made[0] == for_backbone("efficientnet_lite0").but(flow="dis", height_px=480)
     assert (made[1].alpha, made[1].tau, made[1].height_px, made[1].finish) == (0.0, 0.9, 48, "bilateral")
 
 
