@@ -8,6 +8,7 @@ from lib.ir_tracking.background import BackgroundSuppression, suppress_backgroun
 from lib.ir_tracking.scan_settings import ScanSettings
 from lib.ir_tracking.settings import FilterSettings
 from lib.ir_tracking.simulator import Scan, ScanSimulator, TargetScan
+from lib.ir_tracking.stills import StillScores, score_stills
 
 __all__ = [
     "BackgroundSuppression",
@@ -15,6 +16,8 @@ __all__ = [
     "Scan",
     "ScanSettings",
     "ScanSimulator",
+    "StillScores",
     "TargetScan",
+    "score_stills",
     "suppress_background",
 ]

@@ -12,11 +12,12 @@ from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 from torch import Tensor
 
 from lib.errors import ShapeError, SpecError
+from lib.ir_tracking.background import suppress_background
 from lib.ir_tracking.scan_scene import sample_scene, scene_of
 from lib.ir_tracking.scan_settings import MANOEUVRES, ScanSettings
 from lib.ir_tracking.scan_targets import box_size, draw_flights, point_response
 from lib.ir_tracking.simulator import Scan, ScanSimulator
-from lib.metrics.infrared import local_contrast, scr
+from lib.metrics.infrared import local_contrast, scr, scr_gain
 
 SMALL = ScanSettings(height_px=72, width_px=96, num_frames=24, num_targets=2, fades=0.0, occlusions=0.0)
 QUIET = dataclasses.replace(
@@ -284,6 +285,18 @@ def test_no_target_and_a_frame_of_eight_bits() -> None:
     assert scan.boxes.shape == (24, 0, 4)
     assert scan.frames.max() <= 255
     assert torch.equal(scan.frames, scan.frames.round())
+
+
+def test_oversampling_is_what_lets_a_point_pass_the_filter() -> None:
+    def median_gain(oversampling: tuple[int, int]) -> float:
+        settings = dataclasses.replace(SMALL, oversampling=oversampling, scr=(5.0, 5.0), num_frames=8, dead=0.0)
+        scan = simulate(settings)
+        filtered = suppress_background(scan.frames).filtered
+        places = itertools.product(range(8), range(2))
+        return float(np.median([scr_gain(scan.frames[t], filtered[t], scan.boxes[t, n]) for t, n in places]))
+
+    # a native point is one or two pixels wide, which the opening with 2x2 pixels takes for noise
+    assert median_gain((2, 2)) > 2 * median_gain((1, 1))
 
 
 @pytest.mark.parametrize(
