@@ -26,6 +26,8 @@ MEASUREMENT_SHARE = 0.03  # of a large box's side: how well its centre is measur
 # it is looked for at its old place and so many pixels around it, more for each frame since
 KNOWN_STRENGTH, KNOWN_PX, KNOWN_SPEED_PX, KNOWN_MOST_PX = 0.5, 1.5, 0.35, 5.0
 NEAR_PX = 3.0  # of its own spot
+FOUND_STRENGTH = 0.5  # a target that comes back is at least this strong, and at most as much stronger
+STRENGTH_RATE = 0.1  # of the usual strength towards the present one
 MAX_REFINEMENT_PX = 1.5  # further away lies something else
 
 
@@ -47,13 +49,22 @@ class TrackerSettings:
     gate_spreads: float = 4.0  # proposals further off than this many deviations aren't the target
     lost_score: float = 0.3  # below it nothing is believed, and the target goes on as before
     found_score: float = 0.6  # what it takes to believe in a target that wasn't seen in the frame before
+    found_spreads: float = 2.0  # and how near it must be to where it is expected, in deviations
     lost_after: int = 5  # frames without a sight after which the whole frame is searched; 0: never
     num_candidates: int = 12  # peaks of the filter that the network looks at then
 
     filter: FilterSettings = field(default_factory=FilterSettings)  # eqs 2-4
 
     def __post_init__(self) -> None:
-        for name in ("penalty_strength", "min_box_px", "window_px", "window_share", "gate_spreads", "refine_below_px"):
+        for name in (
+            "penalty_strength",
+            "min_box_px",
+            "window_px",
+            "window_share",
+            "gate_spreads",
+            "found_spreads",
+            "refine_below_px",
+        ):
             if not 0 <= getattr(self, name) < math.inf:
                 raise SpecError(f"{name} must be at least 0: got {getattr(self, name)!r}")
         for name in ("window_influence", "size_rate", "lost_score", "found_score"):
@@ -98,17 +109,23 @@ class _View:
 
 @dataclass(frozen=True)
 class _Sight:
-    """What one look found: centres (N, 2) in the frame, sizes (N, 2) after smoothing, scores (N,); on the CPU."""
+    """What one look found, on the CPU.
+
+    centres: (N, 2) in the frame. sizes: (N, 2), after smoothing. scores: (N,). strengths: (N,), what the filter leaves
+    at the centre.
+    """
 
     centres: Tensor
     sizes: Tensor
     scores: Tensor
+    strengths: Tensor
 
 
 class _Found(NamedTuple):
     centre: Tensor
     size: Tensor
     score: Tensor
+    strength: Tensor
 
 
 class Tracker:
@@ -161,6 +178,7 @@ class Tracker:
         self.sizes = sizes
         self.num_unseen = torch.zeros(len(centres), dtype=torch.long)
         self.frame_shape = (height, width)
+        self.strengths = self._strengths(view, centres)
         self.last_seen, self.last_centres = [plane] * len(centres), centres
         self.known_by_idx: dict[int, Tensor] = {}
         return self._tracks(torch.ones(len(centres)), shift=0.0)
@@ -187,12 +205,16 @@ class Tracker:
         needed = torch.where(self.num_unseen > 0, self.settings.found_score, self.settings.lost_score)
         seen = sight.scores >= needed
         if spreads is not None:
-            seen &= (sight.centres - motion.centres).norm(dim=1) <= self.settings.gate_spreads * spreads
+            gates = torch.where(self.num_unseen > 0, self.settings.found_spreads, self.settings.gate_spreads)
+            seen &= (sight.centres - motion.centres).norm(dim=1) <= gates * spreads
         for idx in (seen & (self.num_unseen > 0)).nonzero()[:, 0].tolist():
-            seen[idx] = not bool(self._is_known(idx, sight.centres[idx : idx + 1]))
+            seen[idx] = bool(self._is_strong(idx, sight.strengths[idx : idx + 1])) and not bool(
+                self._is_known(idx, sight.centres[idx : idx + 1])
+            )
         found = self._search(plane, motion, seen)
         for idx, one in found.items():
             sight.centres[idx], sight.sizes[idx], sight.scores[idx] = one.centre, one.size, one.score
+            sight.strengths[idx] = one.strength
             seen[idx] = True
         if self.settings.motion_prior:
             noise = (MEASUREMENT_SHARE * self.sizes.prod(dim=1).sqrt()).clamp(min=self.settings.motion.measurement_px)
@@ -205,6 +227,7 @@ class Tracker:
         self.num_unseen = torch.where(seen, 0, self.num_unseen + 1)
         self.motion = motion
         self._remember(plane, seen)
+        self.strengths = torch.where(seen, self.strengths.lerp(sight.strengths, STRENGTH_RATE), self.strengths)
         return self._tracks(sight.scores, shift=shift)
 
     def _plane(self, frame: Tensor) -> Tensor:
@@ -285,24 +308,42 @@ class Tracker:
             spreads=None if spreads is None else spreads * zooms[:, 0],
         )
         sight = self._in_frame(best, centres, sizes, zooms)
-        return _Sight(self._refined(sight, view), sight.sizes, sight.scores)
+        centres = self._refined(sight, view)
+        return replace(sight, centres=centres, strengths=self._strengths(view, centres))
 
     def _in_frame(self, best: Selected, centres: Tensor, sizes: Tensor, zooms: Tensor) -> _Sight:
         found = torch.cat([best.boxes, best.scores[:, None], best.penalties[:, None]], dim=1).to("cpu", torch.float64)
         boxes, scores, penalties = found[:, :4], found[:, 4], found[:, 5]
         rate = (penalties * scores * self.settings.size_rate)[:, None]
-        return _Sight(centres + boxes[:, :2] / zooms, sizes * (1 - rate) + boxes[:, 2:] / zooms * rate, scores)
+        sizes = sizes * (1 - rate) + boxes[:, 2:] / zooms * rate
+        return _Sight(centres + boxes[:, :2] / zooms, sizes, scores, torch.zeros_like(scores))
 
     def _refined(self, sight: _Sight, view: _View) -> Tensor:
         """Centres (N, 2), those of small targets moved to the centre of mass of what the filter leaves there."""
         small = sight.sizes.amax(dim=1) < self.settings.refine_below_px
         if not bool(small.any()):
             return sight.centres
-        response = view.planes[1 if self.network_settings.inputs == "all" else 0]
+        response = self._response(view)
         corner = sight.centres.new_tensor([view.left, view.top])
         better = centre_of_mass(response, sight.centres - corner).to(sight.centres) + corner
         near = (better - sight.centres).norm(dim=1) <= MAX_REFINEMENT_PX
         return torch.where((small & near)[:, None], better, sight.centres)
+
+    def _response(self, view: _View) -> Tensor:
+        """The plane (h, w) in which targets stand out: eq. 3's, or what the network has in its place."""
+        return view.planes[1 if self.network_settings.inputs == "all" else 0]
+
+    def _strengths(self, view: _View, centres: Tensor) -> Tensor:
+        """Highest value (N,) of the 3x3 pixels around each centre."""
+        response = self._response(view)
+        heights = []
+        for x, y in centres.tolist():
+            column, row = (
+                min(max(int(place), 0), size - 1)
+                for place, size in ((x - view.left, response.shape[1]), (y - view.top, response.shape[0]))
+            )
+            heights.append(response[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].amax())
+        return torch.stack(heights).to("cpu", torch.float64)
 
     def _remember(self, plane: Tensor, seen: Tensor) -> None:
         """Keeps, for each target that was seen, the frame and where it was."""
@@ -310,6 +351,13 @@ class Tracker:
             self.last_seen[idx] = plane
             self.known_by_idx.pop(idx, None)
         self.last_centres = torch.where(seen[:, None], self.motion.centres, self.last_centres)
+
+    def _is_strong(self, idx: int, strengths: Tensor) -> Tensor:
+        """Which spots (K,) are about as strong as the target was; of large targets the filter leaves nothing."""
+        if float(self.sizes[idx].amax()) >= self.settings.refine_below_px or self.network_settings.inputs == "frame":
+            return torch.ones_like(strengths, dtype=torch.bool)
+        usual = self.strengths[idx]
+        return (strengths >= FOUND_STRENGTH * usual) & (strengths <= usual / FOUND_STRENGTH)
 
     def _is_known(self, idx: int, centres: Tensor) -> Tensor:
         """Which of some centres (K, 2) lie on a strong spot that was there when the target was last seen."""
@@ -343,16 +391,17 @@ class Tracker:
         for idx in wanted:
             spread = float(self._spreads(motion)[idx])
             distance = (spots - motion.centres[idx]).norm(dim=1)
-            near = spots[distance <= self.settings.gate_spreads * spread]
+            near = spots[distance <= self.settings.found_spreads * spread]
             near = near[~self._is_known(idx, near)][: self.settings.num_candidates]
             if not len(near):
                 continue
             kernels = [kernel[idx : idx + 1].expand(len(near), -1, -1, -1) for kernel in self.kernels]
             sight = self._look(plane, near, self.sizes[idx].expand(len(near), 2), kernels=kernels)
             off = (sight.centres - motion.centres[idx]).norm(dim=1) / spread
-            best = int((sight.scores * torch.exp(-0.5 * off.square())).argmax())
-            if sight.scores[best] >= self.settings.found_score:
-                found[idx] = _Found(sight.centres[best], sight.sizes[best], sight.scores[best])
+            believed = sight.scores * self._is_strong(idx, sight.strengths)
+            best = int((believed * torch.exp(-0.5 * off.square())).argmax())
+            if believed[best] >= self.settings.found_score:
+                found[idx] = _Found(*(part[best] for part in (sight.centres, sight.sizes, believed, sight.strengths)))
         return found
 
     def _tracks(self, scores: Tensor, *, shift: float) -> list[Track]:
