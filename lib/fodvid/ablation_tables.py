@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from lib.bench.published import PublishedCell, PublishedTable
 from lib.fodvid.ablation import PAPER, STAND_IN_ALPHAS, STAND_IN_TAUS, TABLE_3_TAU, Variant
 from lib.fodvid.ablation_bench import WARP_FLOW, Bench
 from lib.fodvid.evaluate import DIGITS, MEASURES, NETWORK_NAMES, measures_for
@@ -28,6 +27,31 @@ X_LABELS = {"tau": "edge threshold tau", "alpha": "share alpha of appearance, th
 # what a cell of the paper leaves to the machine
 FREE_OF_TRAINING = ("seed", "device", "num_devices", "precision")
 FREE_OF_CUT = ("backbone", "weights", "flow", "flow_weights", "alpha", "tau")
+
+
+class PublishedCell(Protocol):
+    """A number of the paper, as lib.bench reads it: this room knows no bench, the notebook hands it over."""
+
+    @property
+    def row(self) -> str: ...
+    @property
+    def column(self) -> str: ...
+    @property
+    def value(self) -> float: ...
+    @property
+    def protocol(self) -> str: ...
+
+
+class PublishedTable(Protocol):
+    """A table of the paper, as lib.bench reads it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def data(self) -> Sequence[str]: ...
+    @property
+    def cells(self) -> Sequence[PublishedCell]: ...
+    def weights_of(self, row: str) -> str: ...
 
 
 def sweep_table(sweep: Sweep[Variant]) -> Table:
