@@ -21,6 +21,7 @@ GATE_PX = 3.0  # and none nearer than this is refused
 TOP_HAT_PX = 9  # side of the square opening, three times a target's
 SEARCH_PX = 16  # of normalised correlation, to each side
 MIN_CORRELATION = 0.3
+MIL_LEAST_PX = 16
 TEMPLATE_MARGIN_PX = 2  # around the box: a template of 3x3 pixels fits noise
 
 
@@ -122,12 +123,13 @@ class NormalisedCorrelation:
 class OpenCvTracker:
     """One of OpenCV's trackers on 8-bit frames.
 
-    make: makes a fresh one. Frames of other ranges are stretched over 0..255 by the first frame's lowest and highest
-    value. A tracker that fails says so by `seen`, and the box before.
+    make: makes a fresh one. least_px: smaller boxes are grown to it around their centre and shrunk again in the
+    result. Frames of other ranges are stretched over 0..255 by the first frame's lowest and highest value. A tracker
+    that fails says so by `seen`, and the box before.
     """
 
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self.make = make
+    def __init__(self, make: Callable[[], Any], *, least_px: int = 1) -> None:
+        self.make, self.least_px = make, least_px
 
     def start(self, frame: Tensor, box: Box) -> Track:
         """Takes the target's box in the first frame; rounded to whole pixels, which is what OpenCV takes."""
@@ -136,15 +138,23 @@ class OpenCvTracker:
         self.shape = plane.shape
         self.low, self.high = (0.0, 255.0) if frame.dtype == torch.uint8 else (float(plane.min()), float(plane.max()))
         self.tracker = self.make()
-        self.tracker.init(self._picture(plane), (round(x), round(y), max(round(width), 1), max(round(height), 1)))
+        wide, high = max(round(width), self.least_px), max(round(height), self.least_px)
+        self.grown = (wide / width, high / height)
+        corner = (round(x + (width - wide) / 2), round(y + (height - high) / 2))
+        self.tracker.init(self._picture(plane), (*corner, wide, high))
         self.track = Track((x, y, width, height), 1.0, True)
         return self.track
 
     def step(self, frame: Tensor) -> Track:
         """What OpenCV answers."""
         found, box = self.tracker.update(self._picture(_same(frame, self.shape)))
-        x, y, width, height = (float(value) for value in box) if found else self.track.box
-        self.track = Track((x, y, width, height), float(found), bool(found))
+        if found:
+            x, y, wide, high = (float(value) for value in box)
+            width, height = wide / self.grown[0], high / self.grown[1]
+            result = (x + (wide - width) / 2, y + (high - height) / 2, width, height)
+            self.track = Track(result, 1.0, True)
+        else:
+            self.track = Track(self.track.box, 0.0, False)
         return self.track
 
     def _picture(self, plane: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -153,7 +163,9 @@ class OpenCvTracker:
 
 
 def mil() -> OpenCvTracker:
-    """OpenCV's MIL tracker, with its defaults and its own seed. Raises Unavailable where OpenCV lacks it."""
+    """OpenCV's MIL tracker, with its defaults and its own seed; it never ends on boxes of a few pixels, so that they
+    are grown to 16. Raises Unavailable where OpenCV lacks it.
+    """
     import cv2
 
     if not hasattr(cv2, "TrackerMIL"):
@@ -163,7 +175,7 @@ def mil() -> OpenCvTracker:
         cv2.setRNGSeed(0)
         return cv2.TrackerMIL.create()
 
-    return OpenCvTracker(make)
+    return OpenCvTracker(make, least_px=MIL_LEAST_PX)
 
 
 def nano_track(backbone: str | Path, head: str | Path) -> OpenCvTracker:
