@@ -115,8 +115,9 @@ class Settings:
         Choice: the paper trains on videos only. In the dark 20 steps do: fewer pass through a reddish cast, more bring
         back noise. Pictures under water are mostly bright enough but for the red, which the weights, that know dark
         pictures, learn in larger steps. There eq. 9 is left out: its power draws S far below 1 / alpha where a channel
-        is dark, so that black things turn red and noise grows; alpha is at most 4, because more lifts the steps of 8
-        bits and the blocks of compression into view; and the denoised frame is divided, as eq. 1 reads.
+        is dark, so that black things turn red and noise grows; alpha is at most 2.5, because the red of near things is
+        missing less than the frame's mean says, and more lifts the blocks of compression into view; and the denoised
+        frame is divided, as eq. 1 reads.
         """
         if not underwater:
             return cls(epochs=DARK_STEPS, learning_rate=FINE_TUNING_RATE)
@@ -125,7 +126,7 @@ class Settings:
             epochs=WATER_STEPS,
             learning_rate=3e-4,
             weights=LossWeights(pix=0.0),
-            largest_factor=4.0,
+            largest_factor=2.5,
             retinex="denoised",
         )
 

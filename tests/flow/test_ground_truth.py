@@ -34,6 +34,7 @@ def test_dis(reference: Path, name: str) -> None:
     assert error < PAIRS[name][5] + 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAIRS)
 def test_raft_small(reference: Path, name: str) -> None:
     weights = reference / "realdata" / "weights" / "raft_small.safetensors"

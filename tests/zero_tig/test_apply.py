@@ -1,5 +1,6 @@
 """`nocturne apply zero_tig`: files in, files out, bad input answered in one sentence with nothing half-written."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from lib.data.images import read_image, write_image
 from lib.data.video import read_clip
 from lib.errors import DataMissing, LabError, SpecError, Unavailable
-from lib.zero_tig import ZeroTIG, load_weights
+from lib.zero_tig import Settings, ZeroTIG, load_weights
 from lib.zero_tig.apply import apply
 
 
@@ -44,6 +45,31 @@ def test_video_and_its_weights(dark: Path, tmp_path: Path, capsys: pytest.Captur
 def test_picture(dark: Path, tmp_path: Path) -> None:
     apply(dark / "000.png", tmp_path / "bright.png", epochs=1)
     assert read_image(tmp_path / "bright.png").mean() > 2 * read_image(dark / "000.png").mean()
+
+
+@pytest.mark.parametrize("underwater", [False, True])
+def test_a_picture_follows_its_own_recipe_and_a_video_that_of_videos(
+    underwater: bool, dark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Settings] = []
+
+    def start(settings: Settings, *, weights: str) -> ZeroTIG:
+        asked.append(settings)
+        raise LabError("seen enough")
+
+    monkeypatch.setattr("lib.zero_tig.apply.fine_tuning_start", start)
+    for source, options in (
+        (dark / "000.png", {}),
+        (dark / "000.png", {"epochs": 3, "learning_rate": 1e-5}),
+        (dark, {}),
+    ):
+        with pytest.raises(LabError, match="seen enough"):
+            apply(source, tmp_path / "out.png", underwater=underwater, training_frames=0, crop=0, **options)  # type: ignore[arg-type]
+    recipe = Settings.single_picture(underwater=underwater)
+    precision = asked[0].precision
+    assert asked[0] == replace(recipe, precision=precision)
+    assert asked[1] == replace(recipe, precision=precision, epochs=3, learning_rate=1e-5)
+    assert asked[2] == Settings(underwater=underwater, precision=precision)
 
 
 @pytest.mark.parametrize(

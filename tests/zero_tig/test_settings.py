@@ -34,7 +34,7 @@ def test_a_dark_picture_keeps_the_readings_of_the_video_and_a_wet_one_does_not()
     dark, wet = Settings.single_picture(), Settings.single_picture(underwater=True)
     assert dark == Settings(epochs=dark.epochs, learning_rate=1e-4)
     assert wet.underwater
-    assert (wet.weights.pix, wet.largest_factor, wet.retinex) == (0, 4, "denoised")
+    assert (wet.weights.pix, wet.largest_factor, wet.retinex) == (0, 2.5, "denoised")
     # no choice that is made for water is on elsewhere
     assert (Settings().weights.pix, Settings().largest_factor, Settings().retinex) == (700, 25, "noisy")
     assert Settings(underwater=True).weights == LossWeights()

@@ -73,6 +73,7 @@ def test_equalisation_of_a_constant_changes_nothing() -> None:
     torch.testing.assert_close(equalise(constant), torch.full((1, 3, 8, 8), 51 / 255))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reading", ["corrected", "quirk"])
 def test_pipeline_with_a_real_flow_network_is_the_published_one(
     reading: str, golden: Any, tensors: Any, reference: Path
