@@ -36,7 +36,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class TestSet:
+class SimulatedSet:
     """The simulated test set; every manoeuvre in every scenery, a second target that crosses in each third sequence."""
 
     num_sequences: int = 30
@@ -45,14 +45,14 @@ class TestSet:
     settings: ScanSettings = field(default_factory=ScanSettings)
     seed: int = TEST_SEED
 
-    def but(self, **changes: Any) -> "TestSet":
+    def but(self, **changes: Any) -> "SimulatedSet":
         """The same with some fields changed."""
         return replace(self, **changes)
 
 
-def simulated_cases(test_set: TestSet | None = None) -> Iterator[Case]:
+def simulated_cases(test_set: SimulatedSet | None = None) -> Iterator[Case]:
     """The test sequences, made one after the other; the same set gives the same frames."""
-    test_set = test_set or TestSet()
+    test_set = test_set or SimulatedSet()
     for number in range(test_set.num_sequences):
         scenery = SCENERIES[number % len(SCENERIES)]
         manoeuvre = MANOEUVRES[number // len(SCENERIES) % len(MANOEUVRES)]
