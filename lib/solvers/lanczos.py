@@ -34,16 +34,19 @@ class TopPair:
         return float(self.values[0] - self.values[1])
 
 
-def largest_two(product: Product, start: Tensor, *, tolerance: float, max_steps: int = MAX_STEPS) -> TopPair:
+def largest_two(
+    product: Product, start: Tensor, *, tolerance: float, enough: float = 0.0, max_steps: int = MAX_STEPS
+) -> TopPair:
     """The two largest eigenpairs of a symmetric matrix of norm about 1.
 
     start: (2, N), two independent directions that are not orthogonal to the wanted ones; its dtype and device are
     those of the work. tolerance: of the first vector, which is off by its residual over the gap between the values;
-    the second pair is needed for the gap only, to a tenth of it. A block of two finds an eigenvalue that occurs twice,
-    which plain Lanczos cannot. Orthogonalised twice against all directions. Raises LabError after max_steps.
+    the second pair is needed for the gap only, to a tenth of it. enough: a residual that is small enough whatever the
+    gap. A block of two finds an eigenvalue that occurs twice, which plain Lanczos cannot. Orthogonalised twice against
+    all directions. Raises LabError after max_steps.
     """
     count = start.shape[1]
-    floor = FLOOR[start.dtype]
+    floor = max(enough, FLOOR[start.dtype])
     steps = min(max_steps, count // BLOCK)
     basis = start.new_empty((steps + 1) * BLOCK, count)
     projected = start.new_empty((steps + 1) * BLOCK, (steps + 1) * BLOCK)

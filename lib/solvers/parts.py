@@ -3,16 +3,18 @@
 Patches without neighbours and small islands make hundreds of eigenvalues within N epsilon of each other, through which
 any method that only multiplies by W gropes for hundreds of steps. Their eigenvectors are almost constant on each part,
 and on vectors that are constant on parts W is diagonal plus rank one: the coarse problem is solved exactly, and
-Davidson's method (1975) adds what is missing within the parts, where eigenvalues lie far apart.
+Davidson's method (1975) adds what is missing within the parts, where eigenvalues lie far apart. It only sees what its
+first directions hold, so that they include what Lanczos finds within the parts: one may nearly fall apart by itself.
 """
 
 import torch
 from torch import Tensor
 
-from lib.solvers.lanczos import FLOOR, TopPair, orthonormal_to
+from lib.solvers.lanczos import FLOOR, TopPair, largest_two, orthonormal_to
 from lib.solvers.two_valued import TwoValued
 
-BLOCK = 4  # pairs that are followed: those below the second and third show themselves before these are accepted
+BLOCK = 4  # pairs that are followed
+WITHIN = 1e-4  # residual of the vectors within parts; a random start has a hundred times more of each
 MAX_COARSE = 256  # coarse vectors; the parts beyond share one
 MAX_ROWS = 64  # directions that are kept before the space is cut back to the best of them
 KEPT_ROWS = 2 * BLOCK
@@ -22,14 +24,19 @@ MAX_ROUNDS = 150
 def largest_two_by_parts(graph: TwoValued, labels: Tensor, *, tolerance: float) -> TopPair | None:
     """As `lanczos.largest_two` of M = D^-1/2 W D^-1/2 without its known pair; None where it does not converge.
 
-    graph: on the CPU. labels: (N,) int64, the part of each node. tolerance: of the first vector.
+    graph: on the CPU. labels: (N,) int64, the part of each node. tolerance: of the first vector. Raises LabError when
+    Lanczos does not converge within the parts.
     """
     root = graph.degrees().sqrt()
     weights = graph.product(torch.float64)
     coarse = _Coarse(graph, labels, root)
-    directions = coarse.lowest(BLOCK)
-    others = torch.randn(BLOCK - len(directions), len(root), generator=torch.Generator().manual_seed(0)).double()
-    directions = torch.cat([directions, others])
+    start = torch.randn(2, len(root), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def within_parts(rows: Tensor) -> Tensor:
+        return coarse.without(weights(coarse.without(rows) / root) / root)
+
+    within = largest_two(within_parts, coarse.without(start), tolerance=0, enough=WITHIN)
+    directions = torch.cat([coarse.lowest(BLOCK), within.vectors])
     space = root.new_empty(1 + MAX_ROWS, len(root))
     space[:1] = root / root.norm()  # the known vector, which all others are kept orthogonal to
     basis, image = space[1:], space.new_empty(MAX_ROWS, len(root))
@@ -95,6 +102,10 @@ class _Coarse:
         solved, linked = coarse / shifted, self.link / shifted
         solved = solved + linked * ((solved @ self.link) / _not_zero(1 - linked @ self.link))[:, None]
         return residual + self._spread(solved - coarse)
+
+    def without(self, rows: Tensor) -> Tensor:
+        """Rows (k, N) less their coarse part."""
+        return rows - self._spread(self._summed(rows * self.entries))
 
     def _spread(self, rows: Tensor) -> Tensor:
         """Rows (k, N) that have these parts (k, parts) and nothing within them."""

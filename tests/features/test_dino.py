@@ -54,7 +54,7 @@ def test_keys_of_the_other_backbones(
 ) -> None:
     with torch.device("meta"):  # built without numbers, which the file's replace
         network = DINO(name, "key").eval()
-    state = procedural_state(case.removeprefix("vit_").split("_")[0])
+    state = procedural_state(case.rpartition("_")[0])
     network.trunk.load_state_dict(state, strict=True, assign=True)
     for part in ("mean", "std"):
         setattr(network, part, getattr(DINO("dino_vits16", "key"), part))

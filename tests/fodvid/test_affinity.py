@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from lib.errors import ShapeError, SpecError
-from lib.fodvid.affinity import BLOCK_ROWS, cosine_similarity, patch_affinity
+from lib.fodvid import affinity
+from lib.fodvid.affinity import cosine_similarity, patch_affinity
 
 
 def features(count: int, dim: int, seed: int) -> torch.Tensor:
@@ -24,13 +25,18 @@ def test_by_hand() -> None:
     assert graph.degrees().tolist() == pytest.approx([2.1, 2.1, 3])
 
 
-@pytest.mark.parametrize("count", [7, BLOCK_ROWS, 2 * BLOCK_ROWS + 13])
-def test_blocks_give_the_whole_product(count: int, device: torch.device) -> None:
+@pytest.mark.parametrize("tau", [0.2, -0.2])
+@pytest.mark.parametrize("count", [1, 7, 64, 141])
+def test_blocks_give_the_whole_product(
+    count: int, tau: float, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(affinity, "PANEL_ROWS", 64)
+    monkeypatch.setattr(affinity, "BLOCK_ROWS", 32)
     image, flow = features(count, 12, 0).to(device), features(count, 5, 1).to(device)
-    graph = patch_affinity(image, flow, alpha=0.6, tau=0.2)
+    graph = patch_affinity(image, flow, alpha=0.6, tau=tau)
     similarity = cosine_similarity(image, flow, alpha=0.6)
-    clear = (similarity - 0.2).abs() > 1e-5
-    assert torch.equal(graph.edges[clear], (similarity >= 0.2)[clear])
+    clear = (similarity - tau).abs() > 1e-5
+    assert torch.equal(graph.edges[clear], (similarity >= tau)[clear])
     assert torch.equal(graph.edges, graph.edges.T)
     assert graph.edges.device == image.device
 
@@ -41,6 +47,14 @@ def test_length_of_features_does_not_matter_and_a_null_vector_resembles_nothing(
     assert torch.allclose(cosine_similarity(image, None, alpha=1), cosine_similarity(scaled, None, alpha=1), atol=1e-6)
     image[3] = 0
     assert cosine_similarity(image, None, alpha=1)[3].abs().max() == 0
+
+
+def test_other_devices_take_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = features(141, 12, 6)
+    expected = patch_affinity(image, None, alpha=1).edges
+    monkeypatch.setattr(affinity, "BLOCK_ROWS", 32)
+    monkeypatch.setattr(affinity, "_fill_on_cpu", affinity._fill)
+    assert torch.equal(patch_affinity(image, None, alpha=1).edges, expected)
 
 
 def test_alpha_chooses_the_part() -> None:

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from lib.errors import LabError, ShapeError, SpecError
+from lib.solvers import spectral
 from lib.solvers.lanczos import largest_two
 from lib.solvers.spectral import TwoValued, second_eigenvector
 
@@ -108,12 +111,90 @@ def test_methods_and_forms_agree() -> None:
     assert found[2].method == "dense"
 
 
-def test_batch() -> None:
-    graphs = [random_graph(seed, 80, 2, 0.5, 0.2).dense() for seed in range(3)]
+def test_batch(device: torch.device) -> None:
+    graphs = [random_graph(seed, 80, 2, 0.5, 0.2).dense().to(device) for seed in range(3)]
     batch = second_eigenvector(torch.stack(graphs))
     assert batch.eigenvalue.shape == batch.repeated.shape == (3,)
     for graph, vector in zip(graphs, batch.eigenvector, strict=True):
         assert torch.allclose(second_eigenvector(graph).eigenvector, vector)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 10**6),
+    count=st.integers(66, 260),
+    groups=st.integers(1, 12),
+    noise=st.floats(0.2, 2.5),
+    tau=st.floats(0.1, 0.9),
+)
+def test_any_graph_has_the_sides_of_the_oracle(seed: int, count: int, groups: int, noise: float, tau: float) -> None:
+    graph = random_graph(seed, count, groups, noise, tau)
+    values, vector = oracle(graph.dense())
+    pair = second_eigenvector(graph)
+    assert float(pair.eigenvalue) == pytest.approx(values[1], abs=2e-7)  # the oracle's own epsilon is a float32
+    gap = values[2] - values[1]
+    assume(gap > 1e-6)
+    assert not pair.repeated
+    nearest = np.abs(vector - vector.mean()).min() / np.abs(vector).max()
+    assume(nearest > 1e-11 / gap + 1e-6)
+    assert agreement(pair.eigenvector, vector) == 1
+
+
+def test_a_part_that_nearly_falls_apart_is_seen_beside_the_others() -> None:
+    edges = torch.zeros(600, 600, dtype=torch.bool)
+    sizes = [160, 140, *range(5, 30)]
+    start = 0
+    for size in sizes:
+        end = min(start + size, 600)
+        edges[start:end, start:end] = True
+        start = end
+    edges.fill_diagonal_(True)
+    edges[159, 160] = edges[160, 159] = True  # two cliques hold together by one edge
+    graph = TwoValued(edges, 1e-4)
+    values, vector = oracle(graph.dense())
+    pair = second_eigenvector(graph)
+    assert pair.method == "parts"
+    assert float(pair.eigenvalue) == pytest.approx(values[1], abs=1e-9)
+    assert agreement(pair.eigenvector, vector) == 1
+    # the cliques' division lies below what any two whole parts give
+    assert torch.sign(pair.eigenvector[:159].mean()) != torch.sign(pair.eigenvector[161:300].mean())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_matrix_of_two_values_is_recognised(dtype: torch.dtype) -> None:
+    graph = random_graph(*GRAPHS[3])
+    weights = 3 * torch.where(graph.edges, 1.0, EPSILON).to(dtype)
+    pair, expected = second_eigenvector(weights), second_eigenvector(graph)
+    assert pair.method == "parts"
+    assert float(pair.eigenvalue) == pytest.approx(float(expected.eigenvalue), abs=1e-9)
+    assert torch.allclose(pair.eigenvector * 3**0.5, expected.eigenvector, atol=1e-6)
+
+
+def test_matrix_of_many_values(device: torch.device) -> None:
+    generator = torch.Generator().manual_seed(5)
+    points = torch.cat([torch.randn(150, 2, generator=generator), torch.randn(90, 2, generator=generator) + 2.5])
+    weights = torch.exp(-torch.cdist(points, points).square())
+    values, vector = oracle(weights)
+    pair = second_eigenvector(((weights + weights.T) / 2).to(device))
+    assert pair.method == "lanczos"
+    assert pair.eigenvector.device == torch.ones(1, device=device).device
+    assert float(pair.eigenvalue) == pytest.approx(values[1], abs=1e-6)
+    assert agreement(pair.eigenvector.cpu(), vector) == 1
+
+
+def test_auto_decomposes_where_lanczos_does_not_converge(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = random_graph(*GRAPHS[0])
+    expected = second_eigenvector(graph)
+
+    def fail(*_: object, **__: object) -> None:
+        raise LabError("no convergence")
+
+    monkeypatch.setattr(spectral, "largest_two", fail)
+    pair = second_eigenvector(graph)
+    assert pair.method == "dense"
+    assert torch.allclose(pair.eigenvector, expected.eigenvector, atol=1e-6)
+    with pytest.raises(LabError, match="no convergence"):
+        second_eigenvector(graph, method="lanczos")
 
 
 def test_order_of_nodes_does_not_matter() -> None:
@@ -184,6 +265,8 @@ def test_lanczos_finds_a_double_value_and_says_when_it_cannot() -> None:
         (-torch.ones(3, 3), ShapeError, "at least 0"),
         (torch.zeros(3, 3), ShapeError, "no empty row"),
         (torch.triu(torch.ones(3, 3)), ShapeError, "symmetric"),
+        (torch.triu(torch.ones(3, 3)) + 1, ShapeError, "symmetric"),
+        (torch.ones(3, 3, dtype=torch.int64), ShapeError, "float tensor"),
     ],
 )
 def test_bad_affinity(affinity: Tensor, error: type[Exception], sentence: str) -> None:
