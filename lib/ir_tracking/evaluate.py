@@ -15,11 +15,18 @@ from lib.ir_tracking.pairs import TargetSequence, one_frame
 from lib.ir_tracking.scan_settings import MANOEUVRES, ScanSettings, Scenery
 from lib.ir_tracking.simulator import ScanSimulator
 from lib.ir_tracking.tracker import Tracker, TrackerSettings
+from lib.ir_tracking.weights import load_network
 from lib.metrics import TrackingScores, mean_of_tracks, tracking_scores
 
 MakeTracker = Callable[[], AnyTracker]
 TEST_SEED = 1_000  # of the first test sequence; training's clips have other seeds
 SCENERIES: tuple[Scenery, ...] = ("sky", "clouds", "ground")
+SHORT_BY_NAME = {
+    "ours, 300 steps": "ir_siamese_short",
+    "without region selection": "ir_siamese_no_regions",
+    "without fusion": "ir_siamese_no_fusion",
+    "without filter": "ir_siamese_no_filter",
+}
 PROTOCOL = (
     "started with the true box of the first frame, then never corrected; scored over the frames after it in which the "
     "target is visible; mean of the sequences' means"
@@ -139,6 +146,15 @@ def classic_trackers() -> dict[str, MakeTracker]:
         "normalised correlation": NormalisedCorrelation,
         "MIL (OpenCV)": mil,
     }
+
+
+def ours_without() -> dict[str, MakeTracker]:
+    """Ours, trained as briefly as its parts are, and ours without each: 300 steps of the same clips and pairs.
+
+    Without region selection it is SiamFC with one scale; without the filter neither the network, nor the centring,
+    nor the search after loss sees it. Raises Unavailable where a file of weights is missing.
+    """
+    return {name: siamese(load_network(weights)) for name, weights in SHORT_BY_NAME.items()}
 
 
 def siamese(network: SiameseNetwork, settings: TrackerSettings | None = None) -> MakeTracker:

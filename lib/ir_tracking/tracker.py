@@ -361,6 +361,8 @@ class Tracker:
 
     def _is_known(self, idx: int, centres: Tensor) -> Tensor:
         """Which of some centres (K, 2) lie on a strong spot that was there when the target was last seen."""
+        if self.network_settings.inputs == "frame":  # nothing of a network without the filter may use it
+            return torch.zeros(len(centres), dtype=torch.bool)
         if idx not in self.known_by_idx:
             self.known_by_idx[idx] = self._spots_beside(idx)
         known = self.known_by_idx[idx]
@@ -383,7 +385,7 @@ class Tracker:
             for idx in range(len(seen))
             if not seen[idx] and self.settings.lost_after and self.num_unseen[idx] >= self.settings.lost_after
         ]
-        if not wanted:
+        if not wanted or self.network_settings.inputs == "frame":
             return {}
         response = suppress_background(plane, settings=self.settings.filter).filtered[0]
         spots = peaks(response, number=16 * self.settings.num_candidates)[:, :2].to("cpu", torch.float64)
