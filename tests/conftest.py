@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# OpenCV's reference values come from a machine with AVX2; its IPP rounds some of them differently with AVX-512
+os.environ.setdefault("OPENCV_IPP", "avx2")
 
 
 @cache
