@@ -202,15 +202,7 @@ class Tracker:
             motion.centres = torch.minimum(motion.centres.clamp(min=0), limits)
         spreads = self._spreads(motion) if self.settings.motion_prior else None
         sight = self._look(plane, motion.centres, self.sizes, spreads=spreads)
-        needed = torch.where(self.num_unseen > 0, self.settings.found_score, self.settings.lost_score)
-        seen = sight.scores >= needed
-        if spreads is not None:
-            gates = torch.where(self.num_unseen > 0, self.settings.found_spreads, self.settings.gate_spreads)
-            seen &= (sight.centres - motion.centres).norm(dim=1) <= gates * spreads
-        for idx in (seen & (self.num_unseen > 0)).nonzero()[:, 0].tolist():
-            seen[idx] = bool(self._is_strong(idx, sight.strengths[idx : idx + 1])) and not bool(
-                self._is_known(idx, sight.centres[idx : idx + 1])
-            )
+        seen = self._believed(sight, motion.centres, spreads)
         found = self._search(plane, motion, seen)
         for idx, one in found.items():
             sight.centres[idx], sight.sizes[idx], sight.scores[idx] = one.centre, one.size, one.score
@@ -230,14 +222,27 @@ class Tracker:
         self.strengths = torch.where(seen, self.strengths.lerp(sight.strengths, STRENGTH_RATE), self.strengths)
         return self._tracks(sight.scores, shift=shift)
 
+    def _believed(self, sight: _Sight, expected: Tensor, spreads: Tensor | None) -> Tensor:
+        """Which proposals (N,) are the targets: likely and near; one that was hidden also strong, and not known."""
+        hidden = self.num_unseen > 0
+        seen = sight.scores >= torch.where(hidden, self.settings.found_score, self.settings.lost_score)
+        if spreads is not None:
+            gates = torch.where(hidden, self.settings.found_spreads, self.settings.gate_spreads)
+            seen &= (sight.centres - expected).norm(dim=1) <= gates * spreads
+        for idx in (seen & hidden).nonzero()[:, 0].tolist():
+            one = slice(idx, idx + 1)
+            is_strong, is_known = self._is_strong(idx, sight.strengths[one]), self._is_known(idx, sight.centres[one])
+            seen[idx] = bool(is_strong) and not bool(is_known)
+        return seen
+
     def _plane(self, frame: Tensor) -> Tensor:
-        """A frame (1, H, W) on the network's device, checked."""
+        """A copy of the frame (1, H, W) on the network's device, checked; the tracker remembers it."""
         check_frames(frame)
         if frame.ndim == 2:
             frame = frame[None]
         if frame.ndim != 3 or frame.shape[0] != 1:
             raise ShapeError(f"a frame must be (1, H, W) or (H, W), one plane: got {tuple(frame.shape)}")
-        return frame.to(self.device, self.dtype)
+        return frame.to(self.device, self.dtype, copy=True)
 
     def _windows(self, centres: Tensor, sizes: Tensor, *, template: bool = False) -> Tensor:
         """(N, 3), centre and side of each target's window."""

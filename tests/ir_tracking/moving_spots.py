@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lib.ir_tracking.network import RegionMaps
 from lib.ir_tracking.network_settings import NetworkSettings
 
-SMALL = NetworkSettings.small().but(ratios=(1,), scales=(2.5,), inputs="frame")
+SMALL = NetworkSettings.small().but(ratios=(1,), scales=(2.5,))
 
 
 @dataclass(frozen=True)

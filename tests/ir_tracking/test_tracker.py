@@ -89,7 +89,7 @@ def test_a_target_that_jumps_is_found_by_the_filter() -> None:
     path = straight(30)
     path[12:] += torch.tensor([0.0, 25.0])
     clip = spot_clip(path)
-    settings = TrackerSettings(motion=MotionSettings(acceleration_px=1.0), lost_after=3)
+    settings = TrackerSettings(motion=MotionSettings(acceleration_px=1.5), lost_after=3)
     tracking = tracker(settings)
     tracking.start(clip.frames[0], clip.boxes[0])
     tracks = [tracking.step(frame) for frame in clip.frames[1:]]
