@@ -1,13 +1,26 @@
+import sys
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
 
+from lib.data.samples import sample_image
 from lib.data.simulate import ObjectClipSettings, object_clip
 from lib.data.simulate.object_clip import SCENES, _Stage, _transform
 from lib.errors import SpecError
 from lib.flow import warp
 
 PURE = ObjectClipSettings(noise=0, shadow=0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def pictures_once():
+    """The backgrounds are read once: one of them is the 242nd frame of a film."""
+    with pytest.MonkeyPatch.context() as patch:
+        # the package has a function of the module's name
+        patch.setattr(sys.modules[_Stage.__module__], "sample_image", cache(sample_image))
+        yield
 
 
 def make(name, *, num_frames=6, height_px=120, seed=0, settings=PURE):
