@@ -47,6 +47,7 @@ class RaceResult:
 def run_races(races: Iterable[Race], *, rounds: int = 5) -> list[RaceResult]:
     """Runs every race on one thread and prints a table with this machine's name; returns the results."""
     import cv2
+    from threadpoolctl import threadpool_limits  # of scikit-learn: reaches the BLAS of NumPy and SciPy
 
     results = []
     threads, cv_threads = torch.get_num_threads(), cv2.getNumThreads()
@@ -55,9 +56,10 @@ def run_races(races: Iterable[Race], *, rounds: int = 5) -> list[RaceResult]:
     try:
         print(f"{machine_name()}, 1 thread, medians of {rounds} rounds, in turn in one process")
         print(f"{'work':<44} {'ours':>10}  {'peer':<34} {'time':>10} {'ratio':>7} {'goal':>6}")
-        for race in races:
-            results.append(_run(race, rounds))
-            print(_line(results[-1]), flush=True)
+        with threadpool_limits(limits=1):
+            for race in races:
+                results.append(_run(race, rounds))
+                print(_line(results[-1]), flush=True)
     finally:
         torch.set_num_threads(threads)
         cv2.setNumThreads(cv_threads)
