@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from lib.data.weights import weights_file
 from lib.errors import DataMissing, LabError
-from lib.ir_tracking.evaluate import run_tracker, score_run
+from lib.ir_tracking.evaluate import ours_without, run_tracker, score_run
 from lib.ir_tracking.network import SiameseNetwork
 from lib.ir_tracking.network_settings import NetworkSettings
 from lib.ir_tracking.tracker import Tracker
@@ -45,3 +45,15 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(1)}, path)
     with pytest.raises(LabError, match="its header has no network_settings"):
         load_network(path)
+
+
+def test_each_part_can_be_left_out() -> None:
+    made = ours_without()
+    networks = {name: make().network_settings for name, make in made.items()}  # type: ignore[attr-defined]
+    assert networks["ours, 300 steps"] == NetworkSettings.small()
+    assert networks["without region selection"].head == "correlation"
+    assert not networks["without fusion"].fusion
+    assert networks["without filter"].inputs == "frame"
+    clip = spot_clip(straight(6), height=15.0)
+    for make in made.values():
+        assert score_run(run_tracker(make(), clip), clip).precision_3 == 1
