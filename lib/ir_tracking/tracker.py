@@ -43,6 +43,7 @@ class TrackerSettings:
     refine_below_px: float = 8.0  # smaller targets are centred by their centre of mass in eq. 3's frame; 0: never.
     # Choice: not in the paper; the filter leaves little but the target, to a tenth of a pixel
     motion_prior: bool = True  # constant velocity places the search window; not in the paper
+    motion_below_px: float = 24.0  # larger targets turn and sway too much for it: SiamRPN's window at their last place
     motion: MotionSettings = field(default_factory=MotionSettings)
     window_px: float = 2.0  # the window's deviation around the expected centre, beside the motion model's own
     window_share: float = 0.15  # or this share of the box's side, where that is more
@@ -197,10 +198,12 @@ class Tracker:
         motion = self.motion.copy()
         limits = torch.tensor(self.frame_shape[::-1], dtype=torch.float64)
         shift = 0.0 if self.network_settings.subpixel else PUBLISHED_SHIFT_PX
-        if self.settings.motion_prior:
+        # one rule for all targets of a pass
+        has_motion = self.settings.motion_prior and float(self.sizes.amax()) < self.settings.motion_below_px
+        if has_motion:
             motion.predict()
             motion.centres = torch.minimum(motion.centres.clamp(min=0), limits)
-        spreads = self._spreads(motion) if self.settings.motion_prior else None
+        spreads = self._spreads(motion) if has_motion else None
         sight = self._look(plane, motion.centres, self.sizes, spreads=spreads)
         seen = self._believed(sight, motion.centres, spreads)
         found = self._search(plane, motion, seen)
@@ -208,7 +211,7 @@ class Tracker:
             sight.centres[idx], sight.sizes[idx], sight.scores[idx] = one.centre, one.size, one.score
             sight.strengths[idx] = one.strength
             seen[idx] = True
-        if self.settings.motion_prior:
+        if has_motion:
             noise = (MEASUREMENT_SHARE * self.sizes.prod(dim=1).sqrt()).clamp(min=self.settings.motion.measurement_px)
             motion.update(sight.centres, seen=seen, spread_px=noise)
         else:
@@ -357,16 +360,20 @@ class Tracker:
             self.known_by_idx.pop(idx, None)
         self.last_centres = torch.where(seen[:, None], self.motion.centres, self.last_centres)
 
+    def _has_spot(self, idx: int) -> bool:
+        """Whether the filter shows the target as a spot: not a large one, and never where the network does without."""
+        return self.network_settings.inputs != "frame" and float(self.sizes[idx].amax()) < self.settings.refine_below_px
+
     def _is_strong(self, idx: int, strengths: Tensor) -> Tensor:
-        """Which spots (K,) are about as strong as the target was; of large targets the filter leaves nothing."""
-        if float(self.sizes[idx].amax()) >= self.settings.refine_below_px or self.network_settings.inputs == "frame":
+        """Which spots (K,) are about as strong as the target was."""
+        if not self._has_spot(idx):
             return torch.ones_like(strengths, dtype=torch.bool)
         usual = self.strengths[idx]
         return (strengths >= FOUND_STRENGTH * usual) & (strengths <= usual / FOUND_STRENGTH)
 
     def _is_known(self, idx: int, centres: Tensor) -> Tensor:
         """Which of some centres (K, 2) lie on a strong spot that was there when the target was last seen."""
-        if self.network_settings.inputs == "frame":  # nothing of a network without the filter may use it
+        if not self._has_spot(idx):
             return torch.zeros(len(centres), dtype=torch.bool)
         if idx not in self.known_by_idx:
             self.known_by_idx[idx] = self._spots_beside(idx)
