@@ -5,10 +5,13 @@ train (eqs 11, 12), tracker; simulator and scan_* make scans with known truth, w
 """
 
 from lib.ir_tracking.background import BackgroundSuppression, suppress_background
+from lib.ir_tracking.network import SiameseNetwork
 from lib.ir_tracking.scan_settings import ScanSettings
 from lib.ir_tracking.settings import FilterSettings
 from lib.ir_tracking.simulator import Scan, ScanSimulator, TargetScan
 from lib.ir_tracking.stills import StillScores, score_stills
+from lib.ir_tracking.tracker import Track, Tracker, TrackerSettings
+from lib.ir_tracking.weights import load_network
 
 __all__ = [
     "BackgroundSuppression",
@@ -16,8 +19,13 @@ __all__ = [
     "Scan",
     "ScanSettings",
     "ScanSimulator",
+    "SiameseNetwork",
     "StillScores",
     "TargetScan",
+    "Track",
+    "Tracker",
+    "TrackerSettings",
+    "load_network",
     "score_stills",
     "suppress_background",
 ]
