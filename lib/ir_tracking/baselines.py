@@ -163,19 +163,15 @@ class OpenCvTracker:
 
 
 def mil() -> OpenCvTracker:
-    """OpenCV's MIL tracker, with its defaults and its own seed; it never ends on boxes of a few pixels, so that they
-    are grown to 16. Raises Unavailable where OpenCV lacks it.
+    """OpenCV's MIL tracker with its defaults. It draws its samples by the clock, so that no two runs are alike: score
+    it over several. It never ends on boxes of a few pixels, so that they are grown to 16. Raises Unavailable where
+    OpenCV lacks it.
     """
     import cv2
 
     if not hasattr(cv2, "TrackerMIL"):
         raise Unavailable("this OpenCV has no MIL tracker: install opencv-contrib-python-headless")
-
-    def make() -> Any:
-        cv2.setRNGSeed(0)
-        return cv2.TrackerMIL.create()
-
-    return OpenCvTracker(make, least_px=MIL_LEAST_PX)
+    return OpenCvTracker(cv2.TrackerMIL.create, least_px=MIL_LEAST_PX)
 
 
 def nano_track(backbone: str | Path, head: str | Path) -> OpenCvTracker:

@@ -3,11 +3,20 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from lib.errors import DataMissing, ShapeError, SpecError, Unavailable
-from lib.ir_tracking.baselines import AnyTracker, NormalisedCorrelation, Still, TopHatKalman, mil, nano_track
+from lib.ir_tracking.baselines import (
+    AnyTracker,
+    NormalisedCorrelation,
+    OpenCvTracker,
+    Still,
+    TopHatKalman,
+    mil,
+    nano_track,
+)
 from lib.ir_tracking.evaluate import run_tracker, score_run
 from tests.ir_tracking.moving_spots import Clip, spot_clip, straight
 
@@ -66,14 +75,47 @@ def test_bad_input_is_refused_as_ours_does(make: Callable[[], AnyTracker]) -> No
     tracker.step(clip.frames[1])
 
 
-def test_mil_follows_a_large_bright_target() -> None:
-    frames = torch.full((6, 1, 80, 90), 40, dtype=torch.uint8)
-    boxes = []
-    for number in range(6):
-        frames[number, 0, 20 + number : 40 + number, 30 + 2 * number : 52 + 2 * number] = 220
-        boxes.append([30.0 + 2 * number, 20.0 + number, 22.0, 20.0])
-    clip = Clip(frames, torch.tensor(boxes), torch.ones(6, dtype=torch.bool))
-    assert score_run(run_tracker(mil(), clip), clip).aor > 0.5
+class Moving:
+    """Stands for one of OpenCV's trackers: notes what it gets and moves its box by (2, 1), until it has lost it."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+        self.pictures: list[np.ndarray] = []
+
+    def init(self, picture: np.ndarray, box: tuple[int, int, int, int]) -> None:
+        self.box = box
+        self.pictures.append(picture)
+
+    def update(self, picture: np.ndarray) -> tuple[bool, tuple[int, int, int, int]]:
+        self.pictures.append(picture)
+        self.left -= 1
+        self.box = (self.box[0] + 2, self.box[1] + 1, *self.box[2:])
+        return self.left >= 0, self.box
+
+
+def test_opencv_gets_grown_boxes_and_grey_levels_and_its_answer_is_shrunk_again() -> None:
+    made = Moving(steps=1)
+    tracker = OpenCvTracker(lambda: made, least_px=16)
+    frame = torch.linspace(100, 900, 80 * 90).view(1, 80, 90)
+    assert tracker.start(frame, (40, 30, 4, 6)).box == (40, 30, 4, 6)
+    assert made.box == (34, 25, 16, 16)
+    assert tracker.step(frame).box == (42, 31, 4, 6)
+    lost = tracker.step(frame)
+    assert (lost.box, lost.seen) == ((42, 31, 4, 6), False)
+    assert {picture.shape for picture in made.pictures} == {(80, 90, 3)}
+    assert (made.pictures[0].min(), made.pictures[0].max()) == (0, 255)
+
+
+def test_mil_answers_with_a_box_of_the_size_that_it_was_given() -> None:
+    frames = torch.full((2, 1, 80, 90), 40, dtype=torch.uint8)
+    for number, frame in enumerate(frames):
+        frame[0, 20 + number : 40 + number, 30 + 2 * number : 52 + 2 * number] = 220
+    tracker = mil()
+    tracker.start(frames[0], (30, 20, 22, 20))
+    x, y, width, height = tracker.step(frames[1]).box
+    assert (width, height) == (22, 20)
+    # it looks 25 pixels around; where in there it lands is drawn by the clock
+    assert (x - 30) ** 2 + (y - 20) ** 2 <= 25**2
 
 
 def test_nano_track_needs_its_two_files(tmp_path: Path) -> None:
