@@ -7,9 +7,12 @@ from lib.data.images import write_image
 from lib.errors import DataMissing
 
 INFRARED = ["InfraredSequences", "SIRST", "SmallAircraft", "LSOTBTIR", "KAIST", "OTCBVS", "ImageNetVID"]
+SEGMENTATION = ["CamVid"]
 
 
-@pytest.mark.parametrize("name", ["BVIRLV", "BVICoral", "LOL", "EUVP", "FixedCamera", "PairedPictures", *INFRARED])
+@pytest.mark.parametrize(
+    "name", ["BVIRLV", "BVICoral", "LOL", "EUVP", "FixedCamera", "PairedPictures", *INFRARED, *SEGMENTATION]
+)
 def test_every_data_set_is_exported_and_says_what_it_expects(name, tmp_path):
     with pytest.raises(DataMissing, match="expected"):
         getattr(datasets, name)(tmp_path / "absent")
