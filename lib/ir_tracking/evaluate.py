@@ -61,22 +61,26 @@ def simulated_cases(test_set: SimulatedSet | None = None) -> Iterator[Case]:
     """The test sequences, made one after the other; the same set gives the same frames."""
     test_set = test_set or SimulatedSet()
     for number in range(test_set.num_sequences):
-        scenery = SCENERIES[number % len(SCENERIES)]
-        manoeuvre = MANOEUVRES[number // len(SCENERIES) % len(MANOEUVRES)]
-        crosses = number // (len(SCENERIES) * len(MANOEUVRES)) % 2 == 1
-        settings = replace(
-            test_set.settings,
-            num_frames=test_set.num_frames,
-            scr=test_set.scr,
-            scenery=scenery,
-            manoeuvres=(manoeuvre,),
-            num_targets=2 if crosses else 1,
-            crossing=crosses,
-        )
+        settings = case_settings(test_set, number)
         simulator = ScanSimulator(settings, generator=Generator().manual_seed(test_set.seed + number))
         scan = simulator.simulate()
-        name = f"{number:02d} {scenery}, {manoeuvre}{', crossing' if crosses else ''}"
+        crosses = ", crossing" if settings.crossing else ""
+        name = f"{number:02d} {settings.scenery}, {settings.manoeuvres[0]}{crosses}"
         yield Case(name, scan.target(0), scan.origin)
+
+
+def case_settings(test_set: SimulatedSet, number: int) -> ScanSettings:
+    """Settings of one test sequence: its scenery, its manoeuvre, and whether a second target crosses."""
+    crosses = number // (len(SCENERIES) * len(MANOEUVRES)) % 2 == 1
+    return replace(
+        test_set.settings,
+        num_frames=test_set.num_frames,
+        scr=test_set.scr,
+        scenery=SCENERIES[number % len(SCENERIES)],
+        manoeuvres=(MANOEUVRES[number // len(SCENERIES) % len(MANOEUVRES)],),
+        num_targets=2 if crosses else 1,
+        crossing=crosses,
+    )
 
 
 @dataclass(frozen=True)
@@ -108,9 +112,13 @@ def run_tracker(tracker: AnyTracker, sequence: TargetSequence) -> Run:
 
 def score_run(run: Run, sequence: TargetSequence) -> TrackingScores:
     """Scores over the frames after the first in which the target is visible."""
+    return tracking_scores(*counted_boxes(run, sequence))
+
+
+def counted_boxes(run: Run, sequence: TargetSequence) -> tuple[Tensor, Tensor]:
+    """Boxes and true boxes (T - 1, 4), float64, of the frames after the first; truth is NaN where nothing is seen."""
     truth = sequence.boxes.double().cpu()
-    truth = truth.where(sequence.visible.cpu()[:, None], torch.nan)
-    return tracking_scores(run.boxes[1:], truth[1:])
+    return run.boxes[1:], truth.where(sequence.visible.cpu()[:, None], torch.nan)[1:]
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ MATCH_PX = 3.0
 
 _AROUND = f"background: pixels within {RING_PX} px of the box, the box left out, clipped at the picture"
 _CAPPED = f"a deviation that divides gets {FLAT:g} more, ratios end at {CAP:g}"
-SCR = Measure("SCR", "", "higher", CAP, f"|mean of the box - mean| / deviation; {_AROUND}; {_CAPPED}")
+SCR = Measure("SCR", "1", "higher", CAP, f"|mean of the box - mean| / deviation; {_AROUND}; {_CAPPED}")
 SNR_DB = Measure("SNR", "dB", "higher", 20 * math.log10(CAP), f"20 log10 of SCR; sound reading of eq. 13; {_AROUND}")
-SCR_GAIN = Measure("SCR gain", "", "higher", CAP, f"SCR after over SCR before the filter; {_AROUND}; {_CAPPED}")
+SCR_GAIN = Measure("SCR gain", "1", "higher", CAP, f"SCR after over SCR before the filter; {_AROUND}; {_CAPPED}")
 BACKGROUND_SUPPRESSION = Measure(
-    "BSF", "", "higher", CAP, f"deviation before over deviation after the filter; {_AROUND}; {_CAPPED}"
+    "BSF", "1", "higher", CAP, f"deviation before over deviation after the filter; {_AROUND}; {_CAPPED}"
 )
-CONTRAST_GAIN = Measure("contrast gain", "", "higher", CAP, f"|mean of the box - mean| after over before; {_AROUND}")
+CONTRAST_GAIN = Measure("contrast gain", "1", "higher", CAP, f"|mean of the box - mean| after over before; {_AROUND}")
 PD = Measure(
     "Pd",
     "%",
@@ -31,7 +31,7 @@ PD = Measure(
     100.0,
     f"targets with a detected patch whose centre is at most {MATCH_PX:g} px away, all frames",
 )
-FA = Measure("Fa", "", "lower", 0.0, "pixels of detected patches without a target over all pixels of all frames")
+FA = Measure("Fa", "1", "lower", 0.0, "pixels of detected patches without a target over all pixels of all frames")
 
 
 @dataclass(frozen=True)

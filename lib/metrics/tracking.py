@@ -18,8 +18,8 @@ SMALL_TARGET_PX = (3, 5, 20)  # 20 px is OTB's; 3 and 5 px are for targets of a 
 _MEAN = "mean of the sequences' means"
 _BOXES = f"frames whose true box has some size, {_MEAN}"
 _CENTRES = f"frames whose true box has some size and its centre right of and below the picture's corner, {_MEAN}"
-AOR = Measure("AOR", "", "higher", 1.0, f"mean IoU over {_BOXES}; the sound reading of eq. 14")
-SUCCESS_AUC = Measure("success AUC", "", "higher", 1.0, f"mean of the shares with IoU > 0, 0.05 ... 1; {_BOXES}")
+AOR = Measure("AOR", "1", "higher", 1.0, f"mean IoU over {_BOXES}; the sound reading of eq. 14")
+SUCCESS_AUC = Measure("success AUC", "1", "higher", 1.0, f"mean of the shares with IoU > 0, 0.05 ... 1; {_BOXES}")
 PRECISION_3, PRECISION_5, PRECISION_20 = (
     Measure(
         f"precision at {px} px",
