@@ -1,0 +1,1 @@
+"""Learnable contextual regularisation for semantic segmentation (paper 004)."""
