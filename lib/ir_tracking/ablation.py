@@ -250,7 +250,13 @@ def floor_table(floor: Mapping[str, float]) -> Table:
 
 def sweep_entries(sweep: Sweep[Variant], *, data: str) -> list[dict[str, Any]]:
     """The scores of a sweep as keyword arguments of a run's `add_score`, in the table `ablation, <axis>`."""
-    return sweeps.sweep_entries(sweep, MEASURES, data=data)
+    entries = sweeps.sweep_entries(sweep, MEASURES, data=data)
+    return [entry | {"weights": sweep.axis.settings[entry["row"]].weights} for entry in entries]
+
+
+def weights_of(swept: Sequence[Sweep[Variant]]) -> list[str]:
+    """Names of the weights behind some sweeps, each once."""
+    return list(dict.fromkeys(one.weights for sweep in swept for one in sweep.axis.settings.values()))
 
 
 def _filter_axis(name: str, base: Variant, choices: Choices) -> Axis[Variant]:
