@@ -69,11 +69,9 @@ class Notebook:
         overrides; the result holds absolute ones. Raises SpecError for anything that the schema does not admit.
         """
         schema = read_schema(self.path)
-        if "profile" in overrides:
-            raise SpecError("profile is chosen by its own argument (--profile NAME), not as a parameter")
         defaults = {name: parameter.default for name, parameter in schema.items()}
         file_values = check_values(self.id, schema, defaults | self.profile_values(profile), folder=self.path.parent)
-        return file_values | check_values(self.id, schema, overrides, folder=Path.cwd())
+        return file_values | override(self.id, schema, overrides)
 
 
 def notebooks_root() -> Path:
@@ -94,6 +92,13 @@ def find_notebook(notebook_id: str) -> Notebook:
     if wanted not in by_id:
         raise SpecError(f"no notebook {notebook_id!r}{nearest(wanted, by_id)}")
     return by_id[wanted]
+
+
+def override(notebook_id: str, schema: Mapping[str, Parameter], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Checked values to go over a profile's, paths made absolute from the working directory; errors as in `resolve`."""
+    if "profile" in overrides:
+        raise SpecError("profile is chosen by its own argument (--profile NAME), not as a parameter")
+    return check_values(notebook_id, schema, overrides, folder=Path.cwd())
 
 
 def check_values(

@@ -10,14 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import papermill
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
-from nbclient.exceptions import DeadKernelError
-from papermill.exceptions import PapermillExecutionError
-
+from lib.bench.forks import ForkedKernel, ForkServer
 from lib.bench.provenance import LIB, peak_memory_mib
 from lib.errors import LabError
+
+# jsonschema, which papermill needs, builds a grammar of URIs at import: a second that no notebook asks for
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+import papermill  # noqa: E402
+from jupyter_client.kernelspec import KernelSpec  # noqa: E402
+from jupyter_client.manager import AsyncKernelManager  # noqa: E402
+from nbclient.exceptions import DeadKernelError  # noqa: E402
+from papermill.exceptions import PapermillExecutionError  # noqa: E402
 
 
 @dataclass
@@ -25,7 +29,7 @@ class Execution:
     """How far a notebook came: the live document, the kernel's process, its peak memory (MiB) and the time it took."""
 
     notebook: Any = None
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | ForkedKernel | None = None
     cells_done: int = 0
     peak_memory_mib: float = 0.0
     wall_time_s: float = 0.0
@@ -43,10 +47,19 @@ class Execution:
         self.cell_done()
 
 
-def execute(execution: Execution, notebook: Path, parameters: Mapping[str, Any], *, log: Path, run_id: str) -> None:
+def execute(
+    execution: Execution,
+    notebook: Path,
+    parameters: Mapping[str, Any],
+    *,
+    log: Path,
+    run_id: str,
+    forks: ForkServer | None = None,
+) -> None:
     """Run all cells of the notebook file with the parameters injected, and fill `execution` on the way.
 
     log: file for what the kernel's process prints; its folder is the run's, which the kernel finds in NOCTURNE_RUN_DIR.
+    forks: where to fork the kernel from, instead of starting a process that has everything yet to load.
     The kernel's working directory is the notebook's.
     Raises LabError, one sentence, when a cell raises or the kernel dies or does not start; the notebook is then in
     `execution` as far as it came. KeyboardInterrupt passes through.
@@ -69,7 +82,7 @@ def execute(execution: Execution, notebook: Path, parameters: Mapping[str, Any],
                 kernel_name="python3",
                 language="python",
                 progress_bar=False,
-                kernel_manager_class=_kernel_class(execution, launch),
+                kernel_manager_class=_kernel_class(execution, launch, log=log, forks=forks),
                 on_notebook_start=execution.notebook_started,
                 on_cell_executed=execution.cell_ended,
             )
@@ -99,10 +112,12 @@ def _environment(run_folder: Path, *, run_id: str) -> dict[str, str]:
     }
 
 
-def _kernel_class(execution: Execution, launch: dict[str, Any]) -> type[AsyncKernelManager]:
+def _kernel_class(
+    execution: Execution, launch: dict[str, Any], *, log: Path, forks: ForkServer | None
+) -> type[AsyncKernelManager]:
     """A kernel manager that starts the running Python, whatever kernels the user has installed under that name.
 
-    launch: folder, environment and streams of the process.
+    launch: folder, environment and streams of the process; log: the file behind these streams.
     """
 
     class ThisPython(AsyncKernelManager):
@@ -113,9 +128,29 @@ def _kernel_class(execution: Execution, launch: dict[str, Any]) -> type[AsyncKer
             return KernelSpec(argv=command, display_name="Python 3", language="python")
 
         async def _async_launch_kernel(self, kernel_cmd: list[str], **given: Any) -> None:
-            await super()._async_launch_kernel(kernel_cmd, **given | launch | {"env": given["env"] | launch["env"]})
+            environment = given["env"] | launch["env"]
+            if forks is not None:
+                self._fork_instead(forks, environment)
+            await super()._async_launch_kernel(kernel_cmd, **given | launch | {"env": environment})
             # held here because the manager forgets the process, and how it ended, when it cleans up
             execution.process = getattr(self.provisioner, "process", None)
+
+        def _fork_instead(self, forks: ForkServer, environment: dict[str, str]) -> None:
+            """Make the provisioner hold a forked process; where none can be had, it starts its own as ever."""
+            provisioner: Any = self.provisioner
+            start = provisioner.launch_kernel
+
+            async def fork(kernel_cmd: list[str], **given: Any) -> Any:
+                try:
+                    kernel = forks.launch(
+                        connection_file=self.connection_file, cwd=launch["cwd"], env=environment, log=log
+                    )
+                except (EOFError, OSError):
+                    return await start(kernel_cmd, **given)
+                provisioner.process, provisioner.pid, provisioner.pgid = kernel, kernel.pid, kernel.pid
+                return provisioner.connection_info
+
+            provisioner.launch_kernel = fork
 
     return ThisPython
 

@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import lib
 from lib.bench import provenance
-from lib.bench.catalogue import Notebook
+from lib.bench.catalogue import Notebook, override
 from lib.bench.record import RECORD_FILE, Record, records
 from lib.bench.schema import read_cells, read_schema
 from lib.errors import LabError
@@ -20,13 +21,17 @@ KEY_LENGTH = 12
 
 @dataclass(frozen=True)
 class Plan:
-    """One notebook with its values; `key` is the hash of `key_parts`, `num_cells` counts the cells to execute."""
+    """One notebook with its values; `key` is the hash of `key_parts`, `num_cells` counts the cells to execute.
+
+    changed: parameters whose values are not the profile's; files, folders and the device are not among them.
+    """
 
     notebook: Notebook
     values: dict[str, Any]
     key_parts: dict[str, Any]
     key: str
     num_cells: int
+    changed: list[str] = field(default_factory=list)
 
     @property
     def home(self) -> Path:
@@ -62,24 +67,43 @@ def make_plan(notebook: Notebook, *, profile: str, parameters: Mapping[str, Any]
     Raises SpecError for anything that the notebook's schema or profiles do not admit, Unavailable for a device that is
     not on this machine.
     """
-    values = notebook.resolve(profile, parameters)
-    if values["device"] not in ("auto", "cpu"):
-        lib.device(values["device"])  # a GPU that is not here is said before a kernel starts; this imports torch
+    (plan,) = make_plans(notebook, profile=profile, cells=[parameters])
+    return plan
+
+
+def make_plans(notebook: Notebook, *, profile: str, cells: Sequence[Mapping[str, Any]]) -> list[Plan]:
+    """Checked plans of many runs of one notebook, each with its own parameters; errors as in `make_plan`."""
     schema = read_schema(notebook.path)
-    files = {name: values[name] for name in schema if schema[name].is_path and values[name]}
-    key_parts = {
-        "notebook source": provenance.notebook_sha256(notebook.path),
-        "lib source": provenance.lib_sha256(),
-        # a file counts by its content: moving it changes nothing
-        "parameter": {name: value for name, value in values.items() if name not in files},
-        "content of": {name: provenance.content_sha256(Path(file)) for name, file in files.items()},
-        "version of": provenance.versions(),
-        "gpu": "" if values["device"] == "cpu" else provenance.gpu_model(),
-    }
-    key = hashlib.sha256(json.dumps(key_parts, sort_keys=True).encode()).hexdigest()
+    base = notebook.resolve(profile, {})
+    fixed = {"notebook source": provenance.notebook_sha256(notebook.path), "lib source": provenance.lib_sha256()}
+    versions, gpu = provenance.versions(), provenance.gpu_model()
+    content = cache(provenance.content_sha256)
     # one more than in the file: papermill adds a cell with the values
     num_cells = 1 + sum(cell["kind"] == "code" and bool(cell["source"].strip()) for cell in read_cells(notebook.path))
-    return Plan(notebook, values, key_parts, key, num_cells)
+    plans = []
+    for parameters in cells:
+        values = base | override(notebook.id, schema, parameters)
+        _check_device(values["device"])
+        files = {name: values[name] for name in schema if schema[name].is_path and values[name]}
+        key_parts = {
+            **fixed,
+            # a file counts by its content: moving it changes nothing
+            "parameter": {name: value for name, value in values.items() if name not in files},
+            "content of": {name: content(Path(file)) for name, file in files.items()},
+            "version of": versions,
+            "gpu": "" if values["device"] == "cpu" else gpu,
+        }
+        key = hashlib.sha256(json.dumps(key_parts, sort_keys=True).encode()).hexdigest()
+        changed = [name for name in schema if values[name] != base[name] and not schema[name].is_path]
+        plans.append(Plan(notebook, values, key_parts, key, num_cells, [it for it in changed if it != "device"]))
+    return plans
+
+
+@cache
+def _check_device(name: str) -> None:
+    """Say before a kernel starts that a GPU is not here; this imports torch."""
+    if name not in ("auto", "cpu"):
+        lib.device(name)
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -75,6 +76,8 @@ class Hardware:
 class Record:
     """One complete run. Times in seconds, `started` in ISO 8601 (UTC), peak memory of the kernel process in MiB.
 
+    `changed` names the parameters whose values are not the profile's, as a sweep's are; files, folders and the device
+    are not among them.
     `folder` is where the record was loaded from; it is not part of the file.
     """
 
@@ -94,6 +97,7 @@ class Record:
     started: str
     wall_time_s: float
     peak_memory_mib: float
+    changed: list[str] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
     folder: Path | None = field(default=None, compare=False)
 
@@ -127,7 +131,18 @@ class Record:
 
 
 def records(paper: str | None = None) -> list[Record]:
-    """The newest complete record of each notebook and profile, newest first; of one paper, or of all."""
+    """The newest complete record of each notebook and profile, newest first; of one paper, or of all.
+
+    A run with the profile's own values goes before one with changed ones: a sweep does not take its place.
+    """
+    newest: dict[tuple[str, str], Record] = {}
+    for record in sorted(all_records(paper), key=lambda record: bool(record.changed)):
+        newest.setdefault((record.notebook, record.profile), record)
+    return _newest_first(newest.values())
+
+
+def all_records(paper: str | None = None) -> list[Record]:
+    """Every complete record, newest first; of one paper, or of all."""
     loaded = []
     for file in paths().runs.glob(f"{paper or '*'}/*/*/{RECORD_FILE}"):
         if file.parent.name.startswith("."):
@@ -136,10 +151,7 @@ def records(paper: str | None = None) -> list[Record]:
             loaded.append(Record.load(file))
         except LabError as error:
             logging.getLogger(__name__).warning("skipped: %s", error)
-    newest: dict[tuple[str, str], Record] = {}
-    for record in sorted(loaded, key=lambda record: record.started, reverse=True):
-        newest.setdefault((record.notebook, record.profile), record)
-    return list(newest.values())
+    return _newest_first(loaded)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -156,6 +168,10 @@ def score_from(content: dict[str, Any]) -> Score:
     """A score from its JSON form, in which the interval is a list."""
     interval = content.get("interval")
     return Score(**{**content, "interval": (interval[0], interval[1]) if interval else None})
+
+
+def _newest_first(found: Iterable[Record]) -> list[Record]:
+    return sorted(found, key=lambda record: record.started, reverse=True)
 
 
 def _typed(content: dict[str, Any]) -> dict[str, Any]:

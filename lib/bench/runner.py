@@ -22,6 +22,7 @@ from lib.bench.runlog import NOTEBOOK_FILE
 from lib.errors import LabError
 
 if TYPE_CHECKING:
+    from lib.bench.forks import ForkServer
     from lib.bench.kernel import Execution
 
 EXECUTED = "notebook.ipynb"
@@ -50,8 +51,18 @@ def run(notebook: str, *, profile: str = DEFAULT_PROFILE, force: bool = False, *
     return run_plan(make_plan(find_notebook(notebook), profile=profile, parameters=parameters), force=force)
 
 
-def run_plan(plan: Plan, *, force: bool = False, on_cell: Callable[[], object] = lambda: None) -> RunResult:
-    """Carry out a plan; `on_cell` is called after each code cell. Errors as in `run`."""
+def run_plan(
+    plan: Plan,
+    *,
+    force: bool = False,
+    on_cell: Callable[[], object] = lambda: None,
+    forks: "ForkServer | None" = None,
+    failed: str = FAILED,
+) -> RunResult:
+    """Carry out a plan; `on_cell` is called after each code cell. Errors as in `run`.
+
+    forks: where to fork the kernel from. failed: name of the folder, beside the run's, that a failure is kept in.
+    """
     known = None if force else plan.cached()
     if known is not None:
         reason = f"cached: nothing that matters changed since the run of {known.started}"
@@ -68,11 +79,11 @@ def run_plan(plan: Plan, *, force: bool = False, on_cell: Callable[[], object] =
         raise LabError(
             f"cannot write runs to {plan.home}: {error.strerror}; set NOCTURNE_OUT to a folder that you can write to"
         ) from error
-    record = _execute(plan, partial, Execution(cell_done=on_cell))
+    record = _execute(plan, partial, Execution(cell_done=on_cell), forks=forks, failed=failed)
     return RunResult(plan.folder, False, reason, record)
 
 
-def _execute(plan: Plan, partial: Path, execution: "Execution") -> Record:
+def _execute(plan: Plan, partial: Path, execution: "Execution", *, forks: "ForkServer | None", failed: str) -> Record:
     """The record of a new run, made in `partial` and moved to its place as the last step."""
     from lib.bench.kernel import execute
 
@@ -80,7 +91,8 @@ def _execute(plan: Plan, partial: Path, execution: "Execution") -> Record:
     # taken now: a commit made while the notebook runs must not be recorded as what ran
     code = provenance.code_state(lib_hash=plan.key_parts["lib source"], notebook_hash=plan.key_parts["notebook source"])
     try:
-        execute(execution, plan.notebook.path, plan.values, log=partial / LOG_FILE, run_id=plan.notebook.id)
+        log, run_id = partial / LOG_FILE, plan.notebook.id
+        execute(execution, plan.notebook.path, plan.values, log=log, run_id=run_id, forks=forks)
         found = _take_findings(partial)
         record = Record(
             notebook=plan.notebook.id,
@@ -88,6 +100,7 @@ def _execute(plan: Plan, partial: Path, execution: "Execution") -> Record:
             key=plan.key,
             key_parts=plan.key_parts,
             parameters=plan.values,
+            changed=plan.changed,
             seed=plan.values["seed"],
             device=found["device"],
             scores=[score_from(score) for score in found["scores"]],
@@ -106,10 +119,10 @@ def _execute(plan: Plan, partial: Path, execution: "Execution") -> Record:
         record.save(partial / RECORD_FILE)
         publish(partial, plan.folder)
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(_keep_failed(plan, partial, execution, "was interrupted")) from stop
+        raise KeyboardInterrupt(_keep_failed(plan, partial, execution, "was interrupted", failed)) from stop
     except (LabError, OSError) as error:
         said = f"failed: {error.strerror or error}" if isinstance(error, OSError) else f"failed: {error}"
-        raise LabError(_keep_failed(plan, partial, execution, said)) from error
+        raise LabError(_keep_failed(plan, partial, execution, said, failed)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return record
@@ -138,19 +151,19 @@ def _save_notebook(execution: "Execution", folder: Path, notebook_id: str) -> No
     os.replace(half, folder / EXECUTED)
 
 
-def _keep_failed(plan: Plan, partial: Path, execution: "Execution", said: str) -> str:
-    """Turn the partial folder into `failed/` and return the one sentence that says what happened and where to look."""
+def _keep_failed(plan: Plan, partial: Path, execution: "Execution", said: str, failed: str) -> str:
+    """Turn the partial folder into `failed` and return the one sentence that says what happened and where to look."""
     sentence = f"{plan.notebook.id} {said}"
     try:
         _save_notebook(execution, partial, plan.notebook.id)
         (partial / "error.txt").write_text(f"{sentence}\n", encoding="utf-8")
         if (log := partial / LOG_FILE).is_file() and not log.stat().st_size:
             log.unlink()
-        publish(partial, plan.home / FAILED)
+        publish(partial, plan.home / failed)
     except OSError as error:
         return f"{sentence}; the executed notebook could not be kept: {error.strerror}"
     kept = EXECUTED if execution.notebook is not None else "error.txt"
-    return f"{sentence}; see {plan.home / FAILED / kept}"
+    return f"{sentence}; see {plan.home / failed / kept}"
 
 
 def publish(partial: Path, folder: Path) -> None:
