@@ -1,0 +1,421 @@
+"""Training of a host with the softmax loss and, where asked for, the contextual regulariser (eq. 8)."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, astuple, dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from lib.context_reg.batches import Batch, Batches, Data, check_labels, class_weights, read_channels
+from lib.context_reg.networks import NetworkSettings, build_network
+from lib.context_reg.recipes import TrainingSettings
+from lib.context_reg.regularization import ContextualRegularization
+from lib.context_reg.segnet import recompute_statistics
+from lib.data.labels import VOID
+from lib.errors import DataMissing, SpecError
+from lib.metrics.segmentation import MEAN_IU, SegmentationMeter
+from lib.show.progress import progress
+from lib.training import SEED_STRIDE, check_finite, check_same_training, make_fabric, read_training, write_training
+
+KIND = "segmentation training"
+# may differ between the parts of a training
+FREE = ("device", "num_devices", "num_workers", "checkpoint_every")
+LOW_LAYERS = {"fcn32s": "conv1_2", "segnet": "enc1_2"}  # sec. 3.2: the second convolution
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step: its number from 1 on, the loss and its parts by name: softmax, context, kernel."""
+
+    number: int
+    total: float
+    loss_by_name: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores in per cent on the validation set after a step."""
+
+    step: int
+    score_by_name: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The trained network in evaluation mode, on the CPU or the training's one device, and how it came about.
+
+    kernels: (J, 3, 3), those learnt, or None without the regulariser. steps: of this call. best: the step whose weights
+    the network has.
+    """
+
+    network: nn.Module
+    network_settings: NetworkSettings
+    settings: TrainingSettings
+    kernels: Tensor | None
+    steps: tuple[Step, ...]
+    evaluations: tuple[Evaluation, ...]
+    best: int
+
+
+def train(
+    data: Data,
+    *,
+    network: NetworkSettings,
+    settings: TrainingSettings | None = None,
+    validation: Data | None = None,
+    vgg: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+) -> Trained:
+    """A network trained on labelled pictures; same settings and data, same network.
+
+    validation: pictures that choose the best weights by mean IU every `evaluate_every` steps; without them or with 0
+    the last weights stay. vgg: where the first weights come from ("auto", a file, None: He's random numbers).
+    checkpoint: file that is written every `checkpoint_every` steps, whole or not at all; where it exists, training
+    goes on from it to the same result as without the break.
+    Raises DataMissing without a picture or where HHA is asked for and missing, ShapeError for labels that don't fit,
+    Unavailable for a device or weights that aren't here, Diverged when a loss is not finite.
+    """
+    settings = settings or TrainingSettings()
+    if settings.evaluate_every and validation is None:
+        raise DataMissing("evaluate_every asks for a validation set: give validation, or set it to 0")
+    fabric = make_fabric(device=settings.device, num_devices=settings.num_devices, precision=settings.precision)
+    path = None if checkpoint is None else Path(checkpoint)
+    work = partial(_run, data=data, network=network, settings=settings, validation=validation, vgg=vgg, checkpoint=path)
+    return work(fabric) if settings.num_devices == 1 else _launch(fabric, work, network, settings)
+
+
+def _run(
+    fabric: Any,
+    *,
+    data: Data,
+    network: NetworkSettings,
+    settings: TrainingSettings,
+    validation: Data | None,
+    vgg: str | Path | None,
+    checkpoint: Path | None,
+) -> Trained:
+    trainer = Trainer(data, network=network, settings=settings, validation=validation, vgg=vgg, fabric=fabric)
+    if checkpoint is not None and checkpoint.is_file():
+        trainer.resume(checkpoint)
+    return trainer.fit(checkpoint)
+
+
+def _launch(fabric: Any, work: Any, network: NetworkSettings, settings: TrainingSettings) -> Trained:
+    """`work` in one process per device; the result comes back as a file, since fabric's queue holds 64 KiB only."""
+    with TemporaryDirectory() as folder:
+        result = Path(folder) / "result.pt"
+        # bound, because fabric looks into arguments and refuses frozen dataclasses there
+        fabric.launch(partial(_run_shared, work=work, result=result))
+        held = torch.load(result, map_location="cpu", weights_only=True)
+    built = build_network(network)
+    built.load_state_dict(held["network"])
+    steps = tuple(Step(*one) for one in held["steps"])
+    evaluations = tuple(Evaluation(*one) for one in held["evaluations"])
+    return Trained(built.eval(), network, settings, held["kernels"], steps, evaluations, held["best"])
+
+
+def _run_shared(fabric: Any, *, work: Any, result: Path) -> None:
+    trained = work(fabric)
+    if fabric.is_global_zero:
+        held = {
+            "network": trained.network.state_dict(),
+            "kernels": trained.kernels,
+            "steps": [astuple(one) for one in trained.steps],
+            "evaluations": [astuple(one) for one in trained.evaluations],
+            "best": trained.best,
+        }
+        torch.save(held, result)
+
+
+class Losses(nn.Module):
+    """Network and regulariser together: pictures and labels to the parts of the loss, for one backward pass.
+
+    class_weights: (num_classes,) of the softmax loss, or None.
+    """
+
+    def __init__(self, network: nn.Module, host: NetworkSettings, settings: TrainingSettings) -> None:
+        super().__init__()
+        self.network, self.host, self.reduction = network, host, settings.reduction
+        self.class_weights: Tensor | None = None
+        chosen = settings.regularization
+        self.regularizer = None if chosen is None else ContextualRegularization(chosen)
+        self._low: Tensor | None = None
+        if chosen is not None and chosen.guide == "features":
+            if host.host not in LOW_LAYERS or host.channels == "rgb+hha":
+                raise SpecError(
+                    f"weights from a lower layer are for {' and '.join(LOW_LAYERS)} with one input: "
+                    f"got {host.host} with {host.channels}; take guide image"
+                )
+            network.get_submodule(LOW_LAYERS[host.host]).register_forward_hook(self._keep_low)
+
+    def _keep_low(self, _module: nn.Module, _inputs: Any, maps: Tensor) -> None:
+        self._low = maps
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """(3,) softmax loss, context loss, kernel loss; the last two 0 without the regulariser.
+
+        Where the softmax loss is not finite the others are not computed, so that the step's check names it.
+        """
+        scores = self.network(images).float()
+        void = labels == VOID
+        softmax = F.cross_entropy(scores, labels, self.class_weights, ignore_index=VOID, reduction="sum")
+        if self.reduction == "mean":
+            softmax = softmax / (~void).sum().clamp_min(1)
+        if self.regularizer is None or not bool(softmax.isfinite()):
+            return torch.stack([softmax, softmax.new_zeros(()), softmax.new_zeros(())])
+        # Choice: with RGB and HHA the picture guides
+        guide = images[:, :3] if self._low is None else self._low
+        terms = self.regularizer(scores.softmax(dim=1), guide, ignore=void)
+        self._low = None
+        return torch.stack([softmax, terms.context, terms.kernel])
+
+
+class Trainer:
+    """Trains a network step by step; `save` and `resume` go on as if nothing had happened."""
+
+    NAMES = ("softmax", "context", "kernel")
+
+    def __init__(
+        self,
+        data: Data,
+        *,
+        network: NetworkSettings,
+        settings: TrainingSettings,
+        fabric: Any,
+        validation: Data | None = None,
+        vgg: str | Path | None = None,
+    ) -> None:
+        self.data, self.validation = data, validation
+        self.network_settings, self.settings, self.fabric = network, settings, fabric
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(settings.seed)
+            # convolutions with few channels over many pixels: faster on a processor, and what tensor cores want
+            self.network = build_network(network, vgg=vgg).to(memory_format=torch.channels_last)
+        losses = Losses(self.network, network, settings)
+        if settings.balance == "median":
+            losses.class_weights = class_weights(data, network.num_classes).to(fabric.device)
+        self.losses = losses
+        module: nn.Module = losses
+        if settings.num_devices > 1 and fabric.device.type == "cuda":
+            module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        self.module, self.optimizer = fabric.setup(module, make_optimizer(losses, settings))
+        self.num_steps = 0
+        self.evaluations: list[Evaluation] = []
+        self.best_step, self.best_score = 0, -1.0
+        self.best_state: dict[str, Tensor] | None = None
+
+    def fit(self, checkpoint: Path | None = None) -> Trained:
+        """The steps that are left, with progress; `checkpoint` is written now and then, and at the end."""
+        batches: Iterable[Batch] = self.batches()
+        if self.fabric.is_global_zero:
+            batches = progress(batches, total=self.settings.num_steps - self.num_steps, label="training steps")
+        steps = []
+        for batch in batches:
+            steps.append(self.step(batch))
+            if self._is_due(self.settings.evaluate_every):
+                self._evaluate()
+            if checkpoint is not None and self._is_due(self.settings.checkpoint_every):
+                self.save(checkpoint)
+        if self.best_state is not None:
+            self.network.load_state_dict(self.best_state)
+        recompute_statistics(self.network, self._plain_batches())
+        kernels = None if self.losses.regularizer is None else self.losses.regularizer.kernels.detach().clone()
+        return Trained(
+            self.network.eval(),
+            self.network_settings,
+            self.settings,
+            kernels,
+            tuple(steps),
+            tuple(self.evaluations),
+            self.best_step if self.best_state is not None else self.num_steps,
+        )
+
+    def _is_due(self, every: int) -> bool:
+        return bool(every) and (self.num_steps % every == 0 or self.num_steps == self.settings.num_steps)
+
+    def batches(self) -> Iterator[Batch]:
+        """The batches of the steps that are left."""
+        dataset = Batches(
+            self.data,
+            settings=self.settings,
+            channels=self.network_settings.channels,
+            num_classes=self.network_settings.num_classes,
+            rank=self.fabric.global_rank,
+            world=self.fabric.world_size,
+            first=self.num_steps,
+        )
+        # its own generator, because a loader would draw from everybody's
+        return iter(
+            DataLoader(dataset, batch_size=None, num_workers=self.settings.num_workers, generator=torch.Generator())
+        )
+
+    def step(self, batch: Batch) -> Step:
+        """One batch: forward and backward in `accumulate` parts, clipped, one step of the optimiser.
+
+        Raises Diverged, with the weights as they were, when the loss or the gradient is not finite.
+        """
+        settings, number = self.settings, self.num_steps
+        self.module.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["first_rate"] * settings.rate(number)
+        if self.losses.regularizer is not None:
+            self.losses.regularizer.set_ramp(settings.ramp(number))
+        self.optimizer.zero_grad(set_to_none=True)
+        parts, sums = settings.accumulate, torch.zeros(len(self.NAMES))
+        # dropout from the step's own number: the same after a break
+        with torch.random.fork_rng(devices=self._gpus()):
+            torch.manual_seed(settings.seed * SEED_STRIDE + number * self.fabric.world_size + self.fabric.global_rank)
+            for part in range(parts):
+                chosen = slice(part, None, parts)
+                with self.fabric.no_backward_sync(self.module, enabled=part < parts - 1):
+                    sums += self._backward(batch.images[chosen], batch.labels[chosen])
+        loss_by_name = dict(zip(self.NAMES, sums.tolist(), strict=True))
+        check_finite(number + 1, loss_by_name, self._clipped(), cure="take a smaller learning_rate or weight")
+        self.optimizer.step()
+        self.num_steps += 1
+        return Step(self.num_steps, sum(loss_by_name.values()), loss_by_name)
+
+    def _backward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Gradients of one part; gives back its share of the three losses, over all devices."""
+        device, parts, world = self.fabric.device, self.settings.accumulate, self.fabric.world_size
+        losses = self.module(images.to(device), labels.to(device))
+        # devices average their gradients; sums over pixels add up, while the kernels' loss is one for all
+        of_pixels = world if self.settings.reduction == "sum" else 1 / parts
+        shares = losses * losses.new_tensor([of_pixels, of_pixels, 1 / parts])
+        self.fabric.backward(shares.sum())
+        return self.fabric.all_reduce(shares.detach(), reduce_op="mean").cpu().float()
+
+    def _clipped(self) -> float:
+        """Clips the network's gradient and the kernels', each by its own norm; gives back the larger norm."""
+        regularizer = self.losses.regularizer
+        kernels = [] if regularizer is None else list(regularizer.parameters())
+        norms = [
+            torch.nn.utils.clip_grad_norm_(list(parameters), limit)
+            for parameters, limit in (
+                (self.network.parameters(), self.settings.clip_norm),
+                (kernels, self.settings.kernel_clip),
+            )
+        ]
+        return max(norm.item() if norm.isfinite() else float("inf") for norm in norms)
+
+    def _gpus(self) -> list[int]:
+        return [self.fabric.device.index or 0] if self.fabric.device.type == "cuda" else []
+
+    def _plain_batches(self) -> Iterator[Tensor]:
+        """The training pictures as they are, in their order, in batches as large as a training step's parts.
+
+        As large, because a batch normalisation's statistics depend on how many pictures are looked at together.
+        """
+        pictures: Any = self.data
+        size = self.settings.batch_size // (self.settings.accumulate * self.settings.num_devices)
+        held: list[Tensor] = []
+        for idx in range(len(pictures)):
+            image = read_channels(pictures[idx], self.network_settings.channels)
+            if held and (len(held) == size or held[0].shape != image.shape):
+                yield torch.stack(held).to(self.fabric.device)
+                held = []
+            held.append(image)
+        yield torch.stack(held).to(self.fabric.device)
+
+    def _evaluate(self) -> None:
+        """Mean IU and its companions on the validation set; the best weights so far are kept."""
+        if self.validation is None:
+            return
+        meter = count(
+            self.network, self.network_settings, self.validation, rank=self.fabric.global_rank,
+            world=self.fabric.world_size, details=False,
+        )  # fmt: skip
+        meter.counts = self.fabric.all_reduce(meter.counts.to(self.fabric.device), reduce_op="sum").cpu()
+        scores = meter.scores()
+        self.evaluations.append(Evaluation(self.num_steps, scores))
+        if scores[MEAN_IU.name] > self.best_score:
+            self.best_score, self.best_step = scores[MEAN_IU.name], self.num_steps
+            self.best_state = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+
+    def save(self, path: Path) -> None:
+        """Checkpoint of everything that the next step depends on; appears whole or not at all, from one device."""
+        if self.fabric.is_global_zero:
+            content = {
+                "losses": self.losses.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "settings": self._described(),
+                "num_steps": self.num_steps,
+                "evaluations": [astuple(one) for one in self.evaluations],
+                "best": [self.best_step, self.best_score, self.best_state],
+            }
+            write_training(path, KIND, content)
+        self.fabric.barrier()
+
+    def resume(self, path: Path) -> None:
+        """Goes on from a checkpoint of `save`, to the same result as without the break.
+
+        Raises DataMissing for an unreadable file, SpecError for a checkpoint of another training or something else.
+        """
+        held = read_training(path, KIND, device=self.fabric.device)
+        check_same_training(held["settings"], self._described(), free=FREE, path=path)
+        self.losses.load_state_dict(held["losses"])
+        self.optimizer.load_state_dict(held["optimizer"])
+        self.num_steps = held["num_steps"]
+        self.evaluations = [Evaluation(*one) for one in held["evaluations"]]
+        self.best_step, self.best_score, self.best_state = held["best"]
+
+    def _described(self) -> dict[str, Any]:
+        pictures: Any = self.data
+        return {**asdict(self.settings), **asdict(self.network_settings), "num_pictures": len(pictures)}
+
+
+def make_optimizer(losses: Losses, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """The optimiser with three groups: weights, which decay; biases and normalisations; the regulariser's kernels."""
+    decaying: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for layer in losses.network.modules():
+        for name, parameter in layer.named_parameters(recurse=False):
+            is_weight = name == "weight" and isinstance(layer, nn.Conv2d)
+            (decaying if is_weight else others).append(parameter)
+    groups: list[dict[str, Any]] = [
+        {"params": decaying, "lr": settings.learning_rate, "weight_decay": settings.weight_decay},
+        {"params": others, "lr": settings.learning_rate * settings.bias_rate, "weight_decay": 0.0},
+    ]
+    kernels = (
+        [] if losses.regularizer is None else [one for one in losses.regularizer.parameters() if one.requires_grad]
+    )
+    if kernels:
+        groups.append({"params": kernels, "lr": settings.kernel_rate, "weight_decay": 0.0})
+    for group in groups:
+        group["first_rate"] = group["lr"]
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+
+
+@torch.no_grad()
+def count(
+    network: nn.Module,
+    settings: NetworkSettings,
+    data: Data,
+    *,
+    rank: int = 0,
+    world: int = 1,
+    details: bool = True,
+) -> SegmentationMeter:
+    """Counts of the network's predictions on labelled pictures, on its device; `.scores()` gives per cent.
+
+    rank, world: every world-th picture from `rank` on alone. details: with boundaries and small objects.
+    """
+    was_training = network.training
+    network.eval()
+    device = next(network.parameters()).device
+    meter, pictures = SegmentationMeter(settings.num_classes, details=details), data
+    for idx in range(rank, len(pictures), world):  # type: ignore[arg-type]
+        picture = pictures[idx]
+        check_labels(picture, settings.num_classes)
+        scores = network(read_channels(picture, settings.channels)[None].to(device))
+        meter.add(scores[0].argmax(0).cpu(), picture.labels.cpu())
+    network.train(was_training)
+    return meter
