@@ -1,9 +1,10 @@
 """Multi-level background filter, eqs 2 to 4: line openings give the background, what they miss is target and noise."""
 
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,12 +14,13 @@ from torch import Tensor
 
 from lib.errors import ShapeError
 from lib.ir_tracking.settings import FilterSettings
-from lib.ir_tracking.shifts import Combine, PaddedPlanes, doubling
+from lib.ir_tracking.shifts import HIGHEST, LOWEST, Extremum, PaddedPlanes, Step
 
 Plane = NDArray[np.integer[Any] | np.floating[Any]]
 
 # dtypes that OpenCV's erode and dilate take
 OPENCV_DTYPES = (torch.uint8, torch.uint16, torch.int16, torch.float32, torch.float64)
+MOST_KEPT = 16 << 20  # bytes of a stack; for larger ones, preparing the filter takes little of its time
 DTYPES = (*OPENCV_DTYPES, torch.int32, torch.float16, torch.bfloat16)
 
 
@@ -139,37 +141,90 @@ def suppress_with_shifts(frames: Tensor, *, settings: FilterSettings) -> Backgro
         wide = suppress_with_shifts(frames.int(), settings=settings)
         return BackgroundSuppression(*(stage.to(torch.uint16) for stage in wide))
     stack = frames.detach().reshape(-1, *frames.shape[-2:])
-    background, suppressed, filtered = (stack.new_empty(stack.shape) for _ in BackgroundSuppression._fields)
-    planes = PaddedPlanes(stack, pad=max(settings.line_length_px // 2, settings.opening_px - 1))
-    bright = settings.polarity == "bright"
-    shrink, grow = (torch.minimum, torch.maximum) if bright else (torch.maximum, torch.minimum)
-    source, shrunk = (planes.high, planes.low) if bright else (planes.low, planes.high)
-    planes.content(source).copy_(stack)
-    shrunk_planes = planes.content(shrunk)
-    for number, line in enumerate(lines(settings)):
-        _over_line(planes, shrink, source, line, shrunk_planes)
-        opened = _over_line(planes, grow, shrunk, line, filtered if number else background)
-        if number:
-            grow(background, opened, out=background)
-    torch.sub(*((stack, background) if bright else (background, stack)), out=suppressed)
-    _open_squares(planes, suppressed, settings.opening_px, filtered)
-    return BackgroundSuppression(*(stage.view(frames.shape) for stage in (background, suppressed, filtered)))
+    stages = _shift_filter(stack, settings)(stack)
+    return BackgroundSuppression(*(stage.view(frames.shape) for stage in stages))
 
 
-def _over_line(planes: PaddedPlanes, combine: Combine, flat: Tensor, line: Line, out: Tensor) -> Tensor:
+class ShiftFilter:
+    """The filter's steps for stacks of frames (T, H, W) like one given, with the memory that they need."""
+
+    def __init__(self, like: Tensor, settings: FilterSettings) -> None:
+        self.settings = settings
+        pad = max(settings.line_length_px // 2, settings.opening_px - 1)
+        self.planes = planes = PaddedPlanes(like, pad=pad)
+        self.is_bright = settings.polarity == "bright"
+        shrink, grow = (LOWEST, HIGHEST) if self.is_bright else (HIGHEST, LOWEST)
+        source, shrunk, opened, joined, scratch = planes.vectors
+        self.source, self.joined, self.opened = (planes.content(vector) for vector in (source, joined, opened))
+        self.openings = planes.surround(source, shrink)
+        for number, line in enumerate(lines(settings)):
+            out = opened if number else joined
+            self.openings += [
+                *_over_line(planes, shrink, source, line, out=shrunk, scratch=scratch),
+                *planes.surround(shrunk, grow),
+                *_over_line(planes, grow, shrunk, line, out=out, scratch=scratch),
+            ]
+            if number:
+                self.openings.append(partial(grow.of_two, joined, opened, out=joined))
+        self.squares = planes.surround(source, LOWEST) + _open_squares(planes, settings.opening_px)
+
+    def __call__(self, stack: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """background, suppressed and filtered, in new memory."""
+        self.source.copy_(stack)
+        for step in self.openings:
+            step()
+        background = self.joined.clone(memory_format=torch.contiguous_format)
+        suppressed = torch.sub(*((stack, background) if self.is_bright else (background, stack)))
+        if self.settings.opening_px == 1:
+            return background, suppressed, suppressed.clone()
+        self.source.copy_(suppressed)
+        for step in self.squares:
+            step()
+        return background, suppressed, self.opened.clone(memory_format=torch.contiguous_format)
+
+
+class _Kept(threading.local):
+    """The last filter that a thread used on the CPU: its views and memory take as long to make as the filter to run."""
+
+    key: object = None
+    filter: ShiftFilter | None = None
+
+
+_KEPT = _Kept()
+
+
+def _shift_filter(stack: Tensor, settings: FilterSettings) -> ShiftFilter:
+    """A filter for such stacks, the last one where it fits."""
+    key = (stack.shape, stack.dtype, settings)
+    if stack.device.type == "cpu" and _KEPT.filter is not None and _KEPT.key == key:
+        return _KEPT.filter
+    with torch.inference_mode(False):  # it may be used again outside
+        made = ShiftFilter(stack, settings)
+    if stack.device.type == "cpu" and stack.nbytes <= MOST_KEPT:
+        _KEPT.key, _KEPT.filter = key, made
+    return made
+
+
+def _over_line(
+    planes: PaddedPlanes, extremum: Extremum, vector: Tensor, line: Line, *, out: Tensor, scratch: Tensor
+) -> list[Step]:
     """Extremum over the line around each pixel."""
     moves = [down * planes.row + right for down, right in line.offsets]
     if not line.is_straight:
-        return planes.reduce_each(combine, flat, moves, out=out)
-    step = abs(moves[1] - moves[0])
-    return planes.reduce(combine, flat, [step * shift for shift in doubling(len(moves))], start=min(moves), out=out)
+        return planes.reduce_each(extremum, vector, moves, out=out)
+    passes = planes.passes(len(moves), step=abs(moves[1] - moves[0]))
+    return planes.reduce(extremum, vector, passes, start=min(moves), out=out, scratch=scratch)
 
 
-def _open_squares(planes: PaddedPlanes, suppressed: Tensor, side: int, out: Tensor) -> Tensor:
+def _open_squares(planes: PaddedPlanes, side: int) -> list[Step]:
     """Opening with a square by passes along rows, then columns; eq. 4."""
+    source, shrunk, opened, _, scratch = planes.vectors
     if side == 1:
-        return out.copy_(suppressed)
-    planes.content(planes.high).copy_(suppressed)
-    shifts = [*doubling(side), *(planes.row * shift for shift in doubling(side))]
-    planes.reduce(torch.minimum, planes.high, shifts, start=0, out=planes.content(planes.low))
-    return planes.reduce(torch.maximum, planes.low, shifts, start=-(side - 1) * (planes.row + 1), out=out)
+        return []
+    passes = [*planes.passes(side), *planes.passes(side, step=planes.row)]
+    start = -(side - 1) * (planes.row + 1)
+    return [
+        *planes.reduce(LOWEST, source, passes, start=0, out=shrunk, scratch=scratch),
+        *planes.surround(shrunk, HIGHEST),
+        *planes.reduce(HIGHEST, shrunk, passes, start=start, out=opened, scratch=scratch),
+    ]

@@ -1,6 +1,7 @@
 """The multi-level filter against its definition, the stored numbers, OpenCV's composition and what eqs 2 to 4 imply."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cv2
@@ -245,3 +246,44 @@ def test_bad_frames_are_refused(bad: Any, message: str) -> None:
 def test_large_finite_numbers_are_no_infinity() -> None:
     frame = torch.full((40, 40), 3e38)
     assert not suppress_background(frame).suppressed.any()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (12, 17)])
+def test_what_was_given_stays_when_the_next_frame_comes(shape: tuple[int, int]) -> None:
+    first, second = frames(*shape, seed=1), frames(*shape, seed=2)
+    found = suppress_with_shifts(first, settings=FilterSettings(5))
+    kept = [stage.clone() for stage in found]
+    suppress_with_shifts(second, settings=FilterSettings(5))
+    assert all(torch.equal(stage, one) for stage, one in zip(found, kept, strict=True))
+    again = suppress_with_shifts(first, settings=FilterSettings(5))
+    assert all(torch.equal(stage, one) for stage, one in zip(again, kept, strict=True))
+    assert len({stage.data_ptr() for stage in (*found, *again)}) == 6
+
+
+def test_frames_of_other_sizes_kinds_and_settings_in_turn() -> None:
+    settings = (FilterSettings(5), FilterSettings(5, opening_px=1), FilterSettings(7, 8, 3, "dark"))
+    for _ in range(2):
+        for shape in ((20, 31), (31, 20), (2, 20, 31)):
+            for dtype in (torch.uint8, torch.float32):
+                batch = frames(*shape, dtype=dtype)
+                for one in settings:
+                    ours, theirs = (form(batch, settings=one) for form in (suppress_with_shifts, suppress_with_opencv))
+                    assert all(torch.equal(stage, other) for stage, other in zip(ours, theirs, strict=True))
+
+
+def test_threads_do_not_share_memory() -> None:
+    batches = [frames(60, 80, seed=seed) for seed in range(16)]
+    expected = [suppress_with_opencv(batch, settings=FilterSettings()).filtered for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            found = list(pool.map(lambda batch: suppress_with_shifts(batch, settings=FilterSettings()), batches))
+            assert all(torch.equal(stages.filtered, one) for stages, one in zip(found, expected, strict=True))
+
+
+def test_a_filter_made_in_inference_mode_works_outside() -> None:
+    batch = frames(23, 29, seed=3)
+    with torch.inference_mode():
+        inside = suppress_with_shifts(batch, settings=FilterSettings(9)).filtered.clone()
+    outside = suppress_with_shifts(batch, settings=FilterSettings(9)).filtered
+    assert torch.equal(outside, inside)
+    assert not outside.is_inference()
