@@ -59,12 +59,12 @@ def largest_two(
         overlap = image @ known.T
         projected[low:high, :high] = overlap
         directions, lengths = _orthonormal(image - overlap @ known, known)
-        exhausted = float(lengths.norm()) < BREAKDOWN[start.dtype]
+        exhausted = float(torch.linalg.vector_norm(lengths)) < BREAKDOWN[start.dtype]
         if exhausted or step in (next_check, steps):
             next_check = step + max(2, round(CHECK_EVERY * step))
             values, weights = torch.linalg.eigh(projected[:high, :high].cpu().double())  # reads the lower half
             # what a Ritz vector's image has outside the space lies wholly in the new directions
-            residual = (lengths.T @ weights[low:high, -2:]).norm(dim=0)
+            residual = torch.linalg.vector_norm(lengths.T @ weights[low:high, -2:], dim=0)
             gap = float(values[-1] - values[-2])
             converged = residual[1] <= max(tolerance * gap, floor) and residual[0] <= max(0.1 * gap, floor)
             if converged or exhausted or high + BLOCK > count:

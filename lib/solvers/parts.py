@@ -7,9 +7,11 @@ Davidson's method (1975) adds what is missing within the parts, where eigenvalue
 first directions hold, so that they include what Lanczos finds within the parts: one may nearly fall apart by itself.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from lib.solvers import part_kernels
 from lib.solvers.lanczos import FLOOR, TopPair, largest_two, orthonormal_to
 from lib.solvers.two_valued import TwoValued
 
@@ -28,15 +30,15 @@ def largest_two_by_parts(graph: TwoValued, labels: Tensor, *, tolerance: float) 
     Lanczos does not converge within the parts.
     """
     root = graph.degrees().sqrt()
-    weights = graph.product(torch.float64)
+    product = graph.product(1 / root)
     coarse = _Coarse(graph, labels, root)
     start = torch.randn(2, len(root), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
     def within_parts(rows: Tensor) -> Tensor:
-        return coarse.without(weights(coarse.without(rows) / root) / root)
+        return coarse.without(product(coarse.without(rows)))
 
     within = largest_two(within_parts, coarse.without(start), tolerance=0, enough=WITHIN)
-    directions = torch.cat([coarse.lowest(BLOCK), within.vectors])
+    directions = torch.cat([coarse.lowest(BLOCK + 1), within.vectors])
     space = root.new_empty(1 + MAX_ROWS, len(root))
     space[:1] = root / root.norm()  # the known vector, which all others are kept orthogonal to
     basis, image = space[1:], space.new_empty(MAX_ROWS, len(root))
@@ -46,16 +48,19 @@ def largest_two_by_parts(graph: TwoValued, labels: Tensor, *, tolerance: float) 
         new, old, count = slice(count, count + len(directions)), count, count + len(directions)
         basis[new] = orthonormal_to(directions, space[: 1 + old])
         # 1 - M, whose smallest values are wanted: their differences keep more digits than those of values near 1
-        image[new] = basis[new] - weights(basis[new] / root) / root
+        image[new] = basis[new] - product(basis[new])
         overlap[new, :count] = image[new] @ basis[:count].T
         values, vectors = torch.linalg.eigh(overlap[:count, :count])  # reads the lower half
         values, pairs = values[:BLOCK], vectors[:, :BLOCK].T
         best = pairs @ basis[:count]
         residual = pairs @ image[:count] - values[:, None] * best
-        is_open = residual.norm(dim=1) > _wanted(values, tolerance)
-        if not is_open.any():
+        lengths = torch.linalg.vector_norm(residual, dim=1).tolist()
+        still_open = [idx for idx, wanted in enumerate(_wanted(values.tolist(), tolerance)) if lengths[idx] > wanted]
+        if not still_open:
             return TopPair(1 - values[:2], best[:2], number)
-        directions = coarse.correct(residual[is_open], values[is_open])
+        # within the parts, where nothing is solved, a second step of the same search before the next look at the space
+        corrected = coarse.correct(residual, values, still_open)
+        directions = torch.cat([corrected, coarse.without(product(corrected))])
         if count + len(directions) >= len(root):
             return None
         if count + len(directions) > MAX_ROWS:
@@ -66,14 +71,14 @@ def largest_two_by_parts(graph: TwoValued, labels: Tensor, *, tolerance: float) 
     return None
 
 
-def _wanted(values: Tensor, tolerance: float) -> Tensor:
+def _wanted(values: list[float], tolerance: float) -> list[float]:
     """Residuals that are small enough: of the first as the gap asks, of the others so that their values are settled.
 
     A value is off by about the residual's square; it must be a tenth of the distance to the first value or less.
     """
-    first, *others = values.tolist()
+    first, *others = values
     wanted = [tolerance * (others[0] - first), *((0.1 * (value - first)) ** 0.5 for value in others)]
-    return torch.tensor(wanted, dtype=torch.float64).clamp_min(FLOOR[torch.float64])
+    return [max(each, FLOOR[torch.float64]) for each in wanted]
 
 
 class _Coarse:
@@ -84,7 +89,7 @@ class _Coarse:
 
     def __init__(self, graph: TwoValued, labels: Tensor, root: Tensor) -> None:
         self.labels = _joined(graph, labels)
-        volumes = self._summed(root.square()[None])[0]
+        volumes = torch.bincount(self.labels, weights=root.square())
         sizes = torch.bincount(self.labels).double()
         self.levels = graph.epsilon * len(graph) * sizes / volumes
         self.link = graph.epsilon**0.5 * sizes / volumes.sqrt()
@@ -93,32 +98,18 @@ class _Coarse:
     def lowest(self, count: int) -> Tensor:
         """The eigenvectors (k, N) of the coarse problem that follow the known one, at most count - 1."""
         matrix = torch.diag(self.levels) - torch.outer(self.link, self.link)
-        return self._spread(torch.linalg.eigh(matrix).eigenvectors[:, 1:count].T)
+        return torch.linalg.eigh(matrix).eigenvectors[:, 1:count].T[:, self.labels] * self.entries
 
-    def correct(self, residual: Tensor, values: Tensor) -> Tensor:
-        """Rows (k, N) with their coarse part divided by (coarse problem - value), by Sherman and Morrison."""
-        coarse = self._summed(residual * self.entries)
-        shifted = _not_zero(self.levels - values[:, None])
-        solved, linked = coarse / shifted, self.link / shifted
-        solved = solved + linked * ((solved @ self.link) / _not_zero(1 - linked @ self.link))[:, None]
-        return residual + self._spread(solved - coarse)
+    def correct(self, residual: Tensor, values: Tensor, chosen: list[int]) -> Tensor:
+        """The chosen rows of (k, N) with their coarse part divided by (coarse problem - value)."""
+        given = (residual.numpy(), values.numpy(), np.array(chosen))
+        coarse = (self.levels.numpy(), self.link.numpy(), self.entries.numpy(), self.labels.numpy())
+        return torch.from_numpy(part_kernels.correct(*given, *coarse, FLOOR[torch.float64]))
 
     def without(self, rows: Tensor) -> Tensor:
         """Rows (k, N) less their coarse part."""
-        return rows - self._spread(self._summed(rows * self.entries))
-
-    def _spread(self, rows: Tensor) -> Tensor:
-        """Rows (k, N) that have these parts (k, parts) and nothing within them."""
-        return rows.index_select(1, self.labels) * self.entries
-
-    def _summed(self, rows: Tensor) -> Tensor:
-        """Sums (k, parts) of rows (k, N) over each part."""
-        count = int(self.labels.max()) + 1
-        return rows.new_zeros(len(rows), count).index_add_(1, self.labels, rows)
-
-
-def _not_zero(numbers: Tensor) -> Tensor:
-    return torch.where(numbers.abs() < FLOOR[torch.float64], FLOOR[torch.float64], numbers)
+        given = (rows.numpy(), self.entries.numpy(), self.labels.numpy())
+        return torch.from_numpy(part_kernels.remove(*given, len(self.levels)))
 
 
 def _joined(graph: TwoValued, labels: Tensor) -> Tensor:

@@ -160,17 +160,17 @@ def _of_graph(graph: TwoValued) -> SecondEigenpair:
 
 def _lanczos(affinity: Tensor | TwoValued, root: Tensor, dtype: torch.dtype, *, max_steps: int = MAX_STEPS) -> TopPair:
     """The two largest of M without the known one, from a random start."""
-    weights = affinity.product(dtype) if isinstance(affinity, TwoValued) else by_matrix(affinity.to(dtype))
+    inverse = (1 / root).to(dtype)
+    product = affinity.product(inverse) if isinstance(affinity, TwoValued) else by_matrix(affinity.to(dtype), inverse)
     start = torch.randn(2, len(root), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    product = _deflated(weights, root.to(dtype))
-    return largest_two(product, start.to(root.device, dtype), tolerance=TOLERANCE[dtype], max_steps=max_steps)
+    deflated = _deflated(product, root.to(dtype))
+    return largest_two(deflated, start.to(root.device, dtype), tolerance=TOLERANCE[dtype], max_steps=max_steps)
 
 
-def _deflated(weights: Product, root: Tensor) -> Product:
+def _deflated(product: Product, root: Tensor) -> Product:
     """Multiplies by M - u u' with u = D^1/2 1 / |D^1/2 1|, whose eigenvalue is 1."""
-    inverse = 1 / root
     known = (root / root.norm())[None]
-    return lambda rows: inverse * weights(inverse * rows) - (rows @ known.T) * known
+    return lambda rows: product(rows) - (rows @ known.T) * known
 
 
 def _pair(top: TopPair, root: Tensor, method: str) -> SecondEigenpair:

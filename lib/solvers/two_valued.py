@@ -13,6 +13,7 @@ from lib.solvers import graph_kernels
 from lib.solvers.lanczos import Product
 
 SPARSE_BELOW = 0.05  # share of edges below which lists of neighbours beat a look at every pair on a CPU
+WORD = 8  # bytes that are read at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,48 +55,65 @@ class TwoValued:
 
     def parts(self) -> Tensor:
         """Number of the part of each node that its edges connect it with, (N,) int64 on the CPU, from 0 on."""
+        if self.is_sparse:
+            return torch.from_numpy(graph_kernels.label_parts_of_lists(*self.lists))
         return torch.from_numpy(graph_kernels.label_parts(self._bytes()))
 
-    @property
+    @cached_property
     def is_sparse(self) -> bool:
         """Whether lists of neighbours are multiplied on a CPU."""
         return self.edges.is_cpu and int(self.num_neighbours.sum()) < SPARSE_BELOW * len(self) ** 2
 
-    def product(self, dtype: torch.dtype) -> Product:
-        """Function that multiplies rows (k, N) of a dtype by W; on a CPU the sums are float64 whatever the dtype."""
-        if not self.edges.is_cpu:
-            joined = by_matrix(self.edges.to(dtype))
-        else:
-            joined = self._by_lists() if self.is_sparse else self._by_pairs()
-        epsilon = self.epsilon
-        return lambda rows: epsilon * rows.sum(1, keepdim=True) + (1 - epsilon) * joined(rows).to(dtype)
+    def product(self, scale: Tensor) -> Product:
+        """Function that multiplies rows (k, N) by S W S, S = diag(scale), in scale's (N,) dtype.
 
-    def _by_lists(self) -> Product:
-        from scipy.sparse import csr_array
-
-        count = len(self)
-        neighbours = np.flatnonzero(self.edges.numpy()) % count
-        ends = np.concatenate([[0], np.cumsum(self.num_neighbours.numpy())])
-        lists = csr_array((np.ones(len(neighbours)), neighbours, ends), shape=(count, count))
-        return lambda rows: torch.from_numpy((lists @ rows.double().numpy().T).T)
-
-    def _by_pairs(self) -> Product:
-        edges = self._bytes()
+        On a CPU that must be float64, which costs no more than float32 there.
+        """
+        if self.edges.is_cpu:
+            return self._by_lists(scale) if self.is_sparse else self._by_pairs(scale)
+        joined, epsilon = self.edges.to(scale.dtype), self.epsilon
 
         def multiply(rows: Tensor) -> Tensor:
-            result = np.empty(rows.shape)
-            graph_kernels.multiply(edges, rows.double().contiguous().numpy(), result)
-            return torch.from_numpy(result)
+            scaled = scale * rows
+            return scale * (epsilon * scaled.sum(1, keepdim=True) + (1 - epsilon) * (scaled @ joined))
 
         return multiply
+
+    def _by_lists(self, scale: Tensor) -> Product:
+        (ends, others), weight, epsilon = self.lists, scale.numpy(), self.epsilon
+
+        def multiply(rows: Tensor) -> Tensor:
+            result = torch.empty_like(rows)
+            graph_kernels.multiply_lists(ends, others, rows.numpy(), weight, epsilon, result.numpy())
+            return result
+
+        return multiply
+
+    def _by_pairs(self, scale: Tensor) -> Product:
+        edges, weight, epsilon = self._bytes(), scale.numpy(), self.epsilon
+
+        def multiply(rows: Tensor) -> Tensor:
+            result = torch.empty_like(rows)
+            graph_kernels.multiply(edges, rows.numpy(), weight, epsilon, result.numpy())
+            return result
+
+        return multiply
+
+    @cached_property
+    def lists(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Lists of neighbours, (N + 1,) and (edges,) int64: where each node's begin, and all of them; on a CPU."""
+        ends = np.concatenate([[0], np.cumsum(self.num_neighbours.numpy())])
+        flat = self._bytes().reshape(-1)
+        whole = len(flat) // WORD * WORD
+        return ends, graph_kernels.list_neighbours(flat[:whole].view(np.uint64), flat[whole:], ends)
 
     def _bytes(self) -> NDArray[np.uint8]:
         return self.edges.cpu().contiguous().numpy().view(np.uint8)
 
 
-def by_matrix(matrix: Tensor) -> Product:
-    """Multiplies rows by a matrix."""
-    return lambda rows: rows @ matrix
+def by_matrix(matrix: Tensor, scale: Tensor) -> Product:
+    """Multiplies rows by S matrix S, S = diag(scale)."""
+    return lambda rows: scale * ((scale * rows) @ matrix)
 
 
 def as_two_valued(affinity: Tensor, low: float, high: float) -> TwoValued | None:
