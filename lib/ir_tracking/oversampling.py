@@ -12,7 +12,7 @@ from lib.ir_tracking.evaluate import MakeTracker, SimulatedSet, case_settings, c
 from lib.ir_tracking.measures import DIGITS, MEASURES, at_least, snr_values, suppressions
 from lib.ir_tracking.scan_settings import ScanSettings
 from lib.ir_tracking.settings import FilterSettings
-from lib.ir_tracking.simulator import ScanSimulator, TargetScan
+from lib.ir_tracking.simulator import Scan, ScanSimulator, TargetScan
 from lib.metrics import Measure
 from lib.show import sweeps
 from lib.show.canvas import ShownFigure
@@ -40,10 +40,15 @@ OVERSAMPLING_MEASURES: dict[str, Measure] = {
 
 @dataclass(frozen=True)
 class SameTarget:
-    """A scan of the same scene and target by another sampling. factors: samples a pitch along and across the scan."""
+    """A scan of the same scene and target by another sampling.
+
+    factors: samples a pitch along and across the scan. energy: what the target adds to a frame, grey levels over one
+    detector's area, mean of the frames.
+    """
 
     scan: TargetScan
     factors: tuple[int, int]
+    energy: float
 
 
 def rescaled(settings: ScanSettings, factors: tuple[int, int]) -> ScanSettings:
@@ -75,7 +80,7 @@ def same_target(scans: SimulatedSet, number: int, factors: tuple[int, int]) -> S
     wanted, had = (energy_of_scr(one, generator) for one, generator in zip((base, settings), generators, strict=False))
     low, high = (value * wanted / had for value in base.scr)
     scan = ScanSimulator(replace(settings, scr=(low, high)), generator=generators[2]).simulate()
-    return SameTarget(scan.target(0), factors)
+    return SameTarget(scan.target(0), factors, energy_in(scan, factors))
 
 
 def energy_of_scr(settings: ScanSettings, generator: Generator) -> float:
@@ -83,9 +88,16 @@ def energy_of_scr(settings: ScanSettings, generator: Generator) -> float:
     probe = replace(settings, scr=(PROBE_SCR, PROBE_SCR), num_targets=1, crossing=False, fades=0.0, occlusions=0.0)
     simulator = ScanSimulator(probe, generator=generator)
     scan = simulator.render(0, min(PROBE_FRAMES, len(simulator)))
-    along, across = settings.oversampling
-    added = (scan.frames - scan.empty).sum() / len(scan.frames)
-    return abs(float(added)) / (PROBE_SCR * along * across)
+    return energy_in(scan, settings.oversampling) / PROBE_SCR
+
+
+def energy_in(scan: Scan, factors: tuple[int, int]) -> float:
+    """What targets add to a frame, grey levels over one detector's area; mean of the frames.
+
+    Each point of a target is in as many samples as a detector's area has.
+    """
+    added = (scan.frames - scan.empty).double().sum() / len(scan.frames)
+    return abs(float(added)) / (factors[0] * factors[1])
 
 
 def same_target_sweep(
