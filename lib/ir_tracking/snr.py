@@ -48,7 +48,7 @@ def snr_over_time(sequence: TargetSequence, *, every: int = 1) -> ShownFigure:
     contrasts = suppressions(sequence, every=every)
     numbers = sequence.visible.nonzero()[:, 0].tolist()[::every]
     lines = {
-        "frame": (numbers, [at_least(one.before.scr) for one in contrasts]),
+        "before the filter": (numbers, [at_least(one.before.scr) for one in contrasts]),
         "after the filter": (numbers, [at_least(one.after.scr) for one in contrasts]),
     }
     return profile_plot(lines, x_label="frame", y_label="SNR of the target (dB)")

@@ -15,6 +15,7 @@ Better = Literal["higher", "lower", "none"]
 Values = Mapping[str, Sequence[float]]
 PAGE_WIDTH_IN = 9.5
 BEST = "*"
+NOTHING = 1e-9  # of a change
 
 
 def interval_table(
@@ -108,3 +109,6 @@ def _panel(axes: "Axes", by_setting: Values, floor: float, published: str) -> No
     axes.grid(visible=False, axis="y")
     axes.locator_params(axis="x", nbins=4)
     axes.margins(x=0.12)
+    low, high = axes.get_xlim()
+    if high - low < NOTHING:  # no setting changes anything: an axis of its own rounding would say otherwise
+        axes.set_xlim(-1, 1)

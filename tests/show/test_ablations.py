@@ -41,3 +41,12 @@ def test_one_panel_a_measure_with_floor_ring_and_direction():
 def test_nothing_to_plot_is_refused():
     with pytest.raises(SpecError):
         ablation_plot({}, noise_floor={}, better={}, default="")
+
+
+def test_settings_that_change_nothing_get_an_axis_that_can_be_read():
+    changes = {"x": {"on": [0.0, 0.0], "off": [0.0, 1e-17]}, "y": {"on": [0.0, 0.0], "off": [1.0, 2.0]}}
+    figure = ablation_plot(
+        changes, noise_floor=dict.fromkeys(changes, 0.0), better=dict.fromkeys(changes, "higher"), default="on"
+    )
+    assert figure.axes[0].get_xlim() == (-1, 1)
+    assert figure.axes[1].get_xlim()[1] > 1.5
