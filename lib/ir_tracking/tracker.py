@@ -29,6 +29,8 @@ NEAR_PX = 3.0  # of its own spot
 FOUND_STRENGTH = 0.5  # a target that comes back is at least this strong, and at most as much stronger
 STRENGTH_RATE = 0.1  # of the usual strength towards the present one
 MAX_REFINEMENT_PX = 1.5  # further away lies something else
+# targets of one pass that are expected this near to one another melt into one spot: where it is says little of either
+MEETING_PX, MEETING_NOISE_PX = 6.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,7 @@ class Tracker:
             seen[idx] = True
         if has_motion:
             noise = (MEASUREMENT_SHARE * self.sizes.prod(dim=1).sqrt()).clamp(min=self.settings.motion.measurement_px)
+            noise = torch.where(_meeting(motion.centres), MEETING_NOISE_PX, noise)
             motion.update(sight.centres, seen=seen, spread_px=noise)
         else:
             motion.centres = torch.where(seen[:, None], sight.centres, motion.centres)
@@ -426,6 +429,11 @@ class Tracker:
                 corners.tolist(), self.sizes.tolist(), scores.tolist(), self.num_unseen.tolist(), strict=True
             )
         ]
+
+
+def _meeting(centres: Tensor) -> Tensor:
+    """Which of the centres (N, 2) have another one near."""
+    return (torch.cdist(centres, centres) < MEETING_PX).sum(dim=1) > 1
 
 
 def check_box(box: Box, *, width: int, height: int) -> tuple[float, float, float, float]:

@@ -9,6 +9,7 @@ from lib.ir_tracking.kalman import MotionSettings
 from lib.ir_tracking.network import SiameseNetwork
 from lib.ir_tracking.network_settings import NetworkSettings
 from lib.ir_tracking.tracker import Track, Tracker, TrackerSettings
+from lib.ir_tracking.weights import load_network
 from tests.ir_tracking.moving_spots import Brightest, spot_clip, straight
 
 
@@ -68,6 +69,18 @@ def test_several_targets_are_each_alone() -> None:
             assert tracks[idx].box == pytest.approx(expected.box, abs=1e-3)
             assert tracks[idx].score == pytest.approx(expected.score, abs=1e-3)
         assert float(errors([tracks[idx] for tracks in found], path[1:]).max()) < 1.2
+
+
+def test_targets_that_meet_go_on_each_its_way() -> None:
+    paths = [straight(60, start=(20.0, 30.0), step=(0.9, 0.5)), straight(60, start=(20.0, 60.0), step=(0.9, -0.5))]
+    clips = [spot_clip(path, noise=0.5) for path in paths]
+    frames = clips[0].frames + clips[1].frames - 100
+    tracking = Tracker(load_network())
+    tracking.start_many(frames[0], [clip.boxes[0] for clip in clips])
+    for frame in frames[1:]:
+        tracks = tracking.step_many(frame)
+    for track, path in zip(tracks, paths, strict=True):
+        assert float((centre(track) - path[-1]).norm()) < 1
 
 
 def test_a_hidden_target_goes_on_and_is_found_again() -> None:
