@@ -1,0 +1,126 @@
+"""CamVid with and without the regulariser, on a processor: `python -m lib.context_reg.camvid_experiment ROOT OUT`.
+
+Both hosts at an eighth of the paper's width on small pictures, started from VGG-16 where weights are given; every run
+is one JSON file, and what is there already is not run again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lib.context_reg.compare import ALONE, MEASURES, Run, paired_differences, run_all, scores_of, shrunk
+from lib.context_reg.networks import Host, NetworkSettings
+from lib.context_reg.recipes import TrainingSettings
+from lib.context_reg.settings import RegularizationSettings
+from lib.data.camvid import CamVid
+from lib.show.plots import mean_interval
+
+SEEDS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Picture size (height, width) and training of one host; the same with and without the regulariser."""
+
+    size: tuple[int, int]
+    num_steps: int
+    learning_rate: float
+
+
+WIDTH = 8
+BUDGETS: Mapping[Host, Budget] = {
+    "segnet": Budget((90, 120), 300, 2e-3),
+    "fcn32s": Budget((120, 160), 300, 1e-3),
+}
+REGULARIZED = RegularizationSettings(weight=1.0, sigma=0.1)
+WITH = "with the regulariser"
+
+
+def settings_of(host: Host, *, num_steps: int = 0) -> tuple[NetworkSettings, TrainingSettings]:
+    """A host and its training. num_steps: 0 for the budget's own."""
+    budget = BUDGETS[host]
+    steps = num_steps or budget.num_steps
+    network = NetworkSettings(
+        host=host, num_classes=CamVid.num_classes, width=WIDTH, padding="head", class_names=CamVid.class_names
+    )
+    training = TrainingSettings(
+        num_steps=steps, batch_size=4, learning_rate=budget.learning_rate, warm_up=steps // 15,
+        ramp_steps=steps // 10, device="cpu",
+    )  # fmt: skip
+    return network, training
+
+
+def run_camvid(
+    root: str | Path,
+    *,
+    hosts: Sequence[Host] = tuple(BUDGETS),
+    variants: Mapping[str, RegularizationSettings | None],
+    seeds: Sequence[int] = SEEDS,
+    vgg: str | Path | None = None,
+    folder: Path | None = None,
+    num_steps: int = 0,
+) -> list[Run]:
+    """All runs on CamVid's training pictures, scored on its validation pictures at the same small size.
+
+    root: of the data set. The last weights are scored, none are chosen on the validation pictures. Arguments as in
+    `run_all`; seeds outermost.
+    """
+    train_pictures, test_pictures = CamVid(root, "train"), CamVid(root, "val")
+    small = {
+        size: (shrunk(train_pictures, size), shrunk(test_pictures, size))
+        for size in {BUDGETS[host].size for host in hosts}
+    }
+    runs = []
+    for seed in seeds:
+        for host in hosts:
+            data, test = small[BUDGETS[host].size]
+            runs += run_all(
+                data,
+                test,
+                networks=[settings_of(host, num_steps=num_steps)],
+                variants=variants,
+                seeds=[seed],
+                vgg=vgg,
+                folder=folder,
+            )
+    return runs
+
+
+def summary(runs: Sequence[Run]) -> str:
+    """Mean and 95 % interval (Student's t) over seeds of every host, variant and measure, and the paired difference."""
+    lines = []
+    for host in dict.fromkeys(run.host for run in runs):
+        variants = list(dict.fromkeys(run.variant for run in runs if run.host == host))
+        for measure in MEASURES:
+            for variant in variants:
+                seeds = list(scores_of(runs, host, variant, measure).values())
+                line = f"{host}, {measure}, {variant}: {_said(seeds)}"
+                if variant != ALONE and ALONE in variants:
+                    line += f"; difference {_said(paired_differences(runs, host, variant, measure), signed=True)}"
+                lines.append(line)
+    return "\n".join(lines)
+
+
+def _said(values: Sequence[float], *, signed: bool = False) -> str:
+    mean, half_width = mean_interval(values)
+    sign = "+" if signed else ""
+    return f"{mean:{sign}.2f} ± {half_width:.2f}" if len(values) > 1 else f"{mean:{sign}.2f}"
+
+
+def main(
+    root: Annotated[Path, typer.Argument(help="CamVid: holds train/ and val/ with their labels.")],
+    out: Annotated[Path, typer.Argument(help="Folder for one JSON file a run; made where it is not there.")],
+    vgg: Annotated[Path | None, typer.Option(help="VGG-16 to start from; random numbers when left out.")] = None,
+    seed: Annotated[list[int], typer.Option(help="Seeds, one option each.")] = list(SEEDS),  # noqa: B006
+) -> None:
+    """Train both hosts with and without the regulariser and print what came out."""
+    out.mkdir(parents=True, exist_ok=True)
+    runs = run_camvid(root, variants={ALONE: None, WITH: REGULARIZED}, seeds=seed, vgg=vgg, folder=out)
+    typer.echo(summary(runs))
+
+
+if __name__ == "__main__":
+    typer.run(main)
