@@ -1,9 +1,8 @@
-"""The command `nocturne`: list, run, table, report, doctor, weights, and the papers' commands for footage and speed."""
+"""The command `nocturne`: notebooks, sweeps, records, tables, and the papers' commands for footage and speed."""
 
 import importlib
 import signal
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -11,6 +10,8 @@ import typer
 
 from lib import __version__
 from lib.bench.catalogue import DEFAULT_PROFILE, find_notebook, list_notebooks, notebooks_root, values_from_text
+from lib.bench.cli_sweep import run_on_workers, sweep, workers_for
+from lib.bench.console import print_columns, split_pairs
 from lib.bench.schema import nearest, read_schema
 from lib.errors import LabError, SpecError
 
@@ -48,6 +49,9 @@ app.add_typer(
 )
 
 
+app.command()(sweep)
+
+
 @app.callback()
 def nocturne(
     version: Annotated[bool, typer.Option("--version", help="Show the version and leave.", is_eager=True)] = False,
@@ -65,10 +69,10 @@ def list_(
     """Show the notebooks with their profiles, or the parameters of one."""
     if not notebook:
         notebooks = list_notebooks()
-        _print_columns([(it.id, ", ".join(it.profiles), it.title) for it in notebooks])
+        print_columns([(it.id, ", ".join(it.profiles), it.title) for it in notebooks])
         return
     schema = read_schema(find_notebook(notebook).path)
-    _print_columns(
+    print_columns(
         [(p.name, p.type, repr(p.default), p.range, p.unit, p.help) for p in schema.values()],
         header=("parameter", "type", "default", "range", "unit", "help"),
     )
@@ -81,26 +85,33 @@ def run(
     profile: Annotated[str, typer.Option(help="Sizes and data: smoke, teach or paper.")] = DEFAULT_PROFILE,
     parameter: Annotated[list[str] | None, typer.Option("-p", help="name=value; may be given again.")] = None,
     force: Annotated[bool, typer.Option(help="Run also what is already there.")] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one a GPU, else one a core.")] = 1,
 ) -> None:
     """Run notebooks; one that has already run with the same source, parameters and data is left alone."""
     from tqdm import tqdm
 
+    from lib.bench.forks import ForkServer
     from lib.bench.plan import make_plan
     from lib.bench.runner import run_plan
 
     ids = [it.id for it in list_notebooks()] if every else list(dict.fromkeys(notebooks or []))
     if not ids:
         raise SpecError(f"name a notebook or use --all{nearest('', (it.id for it in list_notebooks()))}")
-    pairs = _pairs(parameter or [])
+    pairs = split_pairs(parameter or [])
     chosen = [find_notebook(it) for it in ids]
     plans = [make_plan(it, profile=profile, parameters=values_from_text(it, pairs)) for it in chosen]
     todo = [plan for plan in plans if force or plan.cached() is None]
+    workers = workers or workers_for(todo)
+    if workers > 1:
+        run_on_workers(plans, {plan.key: plan.notebook.id for plan in plans}, workers=workers, force=force)
+        return
+    forks = ForkServer() if ForkServer.is_possible() and len(todo) > 1 else None
     num_failed = 0
     with tqdm(total=sum(plan.num_cells for plan in todo), unit="cell", disable=None, leave=False) as bar:
         for plan in plans:
             bar.set_description(plan.notebook.id)
             try:
-                result = run_plan(plan, force=force, on_cell=bar.update)
+                result = run_plan(plan, force=force, on_cell=bar.update, forks=forks)
             except LabError as error:
                 num_failed += 1
                 tqdm.write(f"nocturne: {error}", file=sys.stderr)
@@ -141,7 +152,7 @@ def doctor() -> None:
     from lib.bench.doctor import examine
 
     checks = examine()
-    _print_columns([(check.mark, check.name, check.found) for check in checks])
+    print_columns([(check.mark, check.name, check.found) for check in checks])
     for check in checks:
         if check.advice:
             typer.echo(f"{check.name}: {check.advice}")
@@ -172,11 +183,11 @@ def weights(
     if name:
         found = _download(name) if download else weights_file(name)
         rows = [("file", str(found.path)), ("sha256", found.sha256), ("licence", found.licence)]
-        _print_columns([*rows, ("about", weights_info(name).about), ("source", found.source)])
+        print_columns([*rows, ("about", weights_info(name).about), ("source", found.source)])
         return
     if download:
         raise SpecError("--download takes the name of the weights to fetch; `nocturne weights` lists them")
-    _print_columns([(it.name, "here" if it.is_here else "missing", it.about, it.licence) for it in list_weights()])
+    print_columns([(it.name, "here" if it.is_here else "missing", it.about, it.licence) for it in list_weights()])
 
 
 def papers_with(module: str) -> list[str]:
@@ -214,22 +225,3 @@ def _download(name: str) -> "WeightsFile":
             bar.update(num_bytes)
 
         return download_weights(name, on_bytes=show)
-
-
-def _pairs(texts: Iterable[str]) -> dict[str, str]:
-    pairs = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise SpecError(f"-p takes name=value: got {text!r}")
-        pairs[name.strip()] = value
-    return pairs
-
-
-def _print_columns(rows: list[tuple[str, ...]], *, header: tuple[str, ...] = ()) -> None:
-    lines = ([header] if header else []) + rows
-    if not lines:
-        return
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    for line in lines:
-        typer.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())

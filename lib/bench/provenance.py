@@ -101,6 +101,14 @@ def gpu_model() -> str:
     return "Apple GPU" if platform.system() == "Darwin" and platform.machine() == "arm64" else ""
 
 
+def visible_gpus() -> list[str]:
+    """Names by which CUDA_VISIBLE_DEVICES knows the GPUs that this process may use; found without importing torch."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
+    return [str(idx) for idx, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*/information"))]
+
+
 def peak_memory_mib(pid: int) -> float:
     """Most memory that a process has held so far, MiB: the kernel's high-water mark, or what it holds now elsewhere."""
     import psutil

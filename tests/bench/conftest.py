@@ -1,7 +1,9 @@
 """Throwaway notebooks for the tests of the bench, and the command line called in this process."""
 
 import json
+import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +95,33 @@ def nocturne(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
         return Said(int(ended.value.code or 0), said.out, said.err)
 
     return call
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], None]:
+    """Waits for something that another process does; it takes the time that the process needs."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end, "the other process did not get there"
+            time.sleep(0.05)
+
+    return wait
+
+
+@pytest.fixture
+def is_gone() -> Callable[[int], bool]:
+    """Says whether a process has ended."""
+
+    def gone(pid: int) -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    return gone
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ def ran(monkeypatch, record):
     """Plans that the command would have carried out; none is."""
     plans = []
 
-    def pretend(plan, *, force=False, on_cell=None):
+    def pretend(plan, *, force=False, **_):
         plans.append((plan.notebook.id, plan.values, force))
         return RunResult(plan.folder, False, "first run of this profile", record)
 

@@ -1,11 +1,9 @@
 """Runs that go wrong: what is said, what is kept, and that no half record is ever left."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,7 +73,7 @@ def test_a_notebook_that_never_finishes_its_run_has_failed(toys):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_leaves_no_half_record_and_no_kernel(toys, tmp_path, number):
+def test_an_interrupt_leaves_no_half_record_and_no_kernel(toys, tmp_path, until, is_gone, number):
     pid_file = tmp_path / "pid"
     toys.write("1_method", f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
     with subprocess.Popen(CLI, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
@@ -89,7 +87,7 @@ def test_an_interrupt_leaves_no_half_record_and_no_kernel(toys, tmp_path, number
     until(lambda: is_gone(int(pid_file.read_text())))
 
 
-def test_the_next_run_clears_up_after_a_runner_that_was_killed(toys, tmp_path):
+def test_the_next_run_clears_up_after_a_runner_that_was_killed(toys, tmp_path, until):
     started = tmp_path / "started"
     toys.write("1_method", f"import time; open({str(started)!r}, 'w').close(); time.sleep(60)")
     with subprocess.Popen(CLI, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
@@ -152,19 +150,3 @@ def test_a_file_in_the_way_of_the_runs_folder_is_one_sentence(toys, tmp_path):
     (tmp_path / "out").write_text("a file")
     with pytest.raises(LabError, match=r"cannot write runs to .*: Not a directory; set NOCTURNE_OUT"):
         run("toy/1_method")
-
-
-def until(condition) -> None:
-    """Wait for something that another process does; it takes the time that the process needs."""
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, "the other process did not get there"
-        time.sleep(0.05)
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
