@@ -56,7 +56,7 @@ def settings_of(host: Host, *, num_steps: int = 0) -> tuple[NetworkSettings, Tra
 def run_camvid(
     root: str | Path,
     *,
-    hosts: Sequence[Host] = tuple(BUDGETS),
+    hosts: Sequence[Host] | None = None,
     variants: Mapping[str, RegularizationSettings | None],
     seeds: Sequence[int] = SEEDS,
     vgg: str | Path | None = None,
@@ -65,9 +65,10 @@ def run_camvid(
 ) -> list[Run]:
     """All runs on CamVid's training pictures, scored on its validation pictures at the same small size.
 
-    root: of the data set. The last weights are scored, none are chosen on the validation pictures. Arguments as in
-    `run_all`; seeds outermost.
+    root: of the data set. hosts: None for both. The last weights are scored, none are chosen on the validation
+    pictures. Other arguments as in `run_all`; seeds outermost.
     """
+    hosts = list(BUDGETS) if hosts is None else hosts
     train_pictures, test_pictures = CamVid(root, "train"), CamVid(root, "val")
     small = {
         size: (shrunk(train_pictures, size), shrunk(test_pictures, size))
@@ -97,6 +98,8 @@ def summary(runs: Sequence[Run]) -> str:
         for measure in MEASURES:
             for variant in variants:
                 seeds = list(scores_of(runs, host, variant, measure).values())
+                if not seeds:
+                    continue
                 line = f"{host}, {measure}, {variant}: {_said(seeds)}"
                 if variant != ALONE and ALONE in variants:
                     line += f"; difference {_said(paired_differences(runs, host, variant, measure), signed=True)}"

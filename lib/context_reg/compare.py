@@ -1,6 +1,7 @@
 """Hosts with and without the regulariser, side by side: same pictures, same budget, same seeds."""
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -30,9 +31,9 @@ ALONE = "softmax loss alone"
 class Run:
     """One training and its scores in per cent on the test pictures.
 
-    variant: what was added to the softmax loss. seconds: of the training, with whatever else ran on the machine.
-    first_loss, last_loss: mean parts of the loss over the first ten steps and the last tenth. kernels: (J, 3, 3) at the
-    end.
+    variant: what was added to the softmax loss. score_by_name, iu_by_class: without what has no value.
+    seconds: of the training, with whatever else ran on the machine. first_loss, last_loss: mean parts of the loss over
+    the first ten steps and the last tenth. kernels: (J, 3, 3) at the end.
     """
 
     host: str
@@ -84,14 +85,19 @@ def run_once(
         host=network.host,
         variant=variant,
         seed=settings.seed,
-        score_by_name=meter.scores(),
-        iu_by_class={name: 100 * value for name, value in zip(names, iu.tolist(), strict=True)},
+        score_by_name=_there(meter.scores()),
+        iu_by_class=_there({name: 100 * value for name, value in zip(names, iu.tolist(), strict=True)}),
         seconds=seconds,
         first_loss=_mean_loss(trained.steps[:10]),
         last_loss=_mean_loss(trained.steps[-len(trained.steps) // 10 :]),
         kernels=None if trained.kernels is None else trained.kernels.tolist(),
         settings={"network": asdict(network), "training": asdict(settings)},
     )
+
+
+def _there(values: Mapping[str, float]) -> dict[str, float]:
+    """Without what is not a number, such as the IU of a class that is nowhere: JSON has no such value."""
+    return {name: value for name, value in values.items() if not math.isnan(value)}
 
 
 def _mean_loss(steps: Sequence[Any]) -> dict[str, float]:
@@ -140,8 +146,9 @@ def read_runs(folder: Path) -> list[Run]:
 
 
 def scores_of(runs: Sequence[Run], host: str, variant: str, measure: str) -> dict[int, float]:
-    """One measure of one host and variant, by seed."""
-    return {run.seed: run.score_by_name[measure] for run in runs if (run.host, run.variant) == (host, variant)}
+    """One measure of one host and variant, by seed; without the seeds in which it has no value."""
+    chosen = [run for run in runs if (run.host, run.variant) == (host, variant)]
+    return {run.seed: run.score_by_name[measure] for run in chosen if measure in run.score_by_name}
 
 
 def paired_differences(runs: Sequence[Run], host: str, variant: str, measure: str, *, base: str = ALONE) -> list[float]:
