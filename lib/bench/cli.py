@@ -10,6 +10,7 @@ import typer
 
 from lib import __version__
 from lib.bench.catalogue import DEFAULT_PROFILE, find_notebook, list_notebooks, notebooks_root, values_from_text
+from lib.bench.cli_store import diff, prune, runs
 from lib.bench.cli_sweep import run_on_workers, sweep, workers_for
 from lib.bench.console import print_columns, split_pairs
 from lib.bench.schema import nearest, read_schema
@@ -49,7 +50,8 @@ app.add_typer(
 )
 
 
-app.command()(sweep)
+for command in (sweep, runs, diff, prune):
+    app.command()(command)
 
 
 @app.callback()

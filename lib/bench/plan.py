@@ -57,7 +57,7 @@ class Plan:
         last = next((it for it in records(self.notebook.paper) if (it.notebook, it.profile) == same), None)
         if last is None:
             return "first run of this profile"
-        changes = _changes(last.key_parts, self.key_parts)
+        changes = changes_between(last.key_parts, self.key_parts)
         return f"changed since the last record: {', '.join(changes)}" if changes else "its record was damaged"
 
 
@@ -106,7 +106,8 @@ def _check_device(name: str) -> None:
         lib.device(name)
 
 
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What differs between the parts of two keys, a short phrase each."""
     changes = []
     for part, value in after.items():
         old = before.get(part)

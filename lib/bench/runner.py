@@ -73,7 +73,7 @@ def run_plan(
     try:
         plan.home.mkdir(parents=True, exist_ok=True)
         clean_leftovers(plan.home)
-        partial = _new_partial(plan.home)
+        partial = new_partial(plan.home)
         partial.mkdir()
     except OSError as error:
         raise LabError(
@@ -175,7 +175,7 @@ def publish(partial: Path, folder: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-        aside = _new_partial(folder.parent)
+        aside = new_partial(folder.parent)
         with contextlib.suppress(FileNotFoundError):  # another run was quicker to move it
             os.replace(folder, aside)
             shutil.rmtree(aside, ignore_errors=True)
@@ -183,15 +183,21 @@ def publish(partial: Path, folder: Path) -> None:
 
 def clean_leftovers(home: Path) -> None:
     """Remove partial folders whose process on this machine is gone."""
-    import psutil
-
     for folder in home.glob(f"{PARTIAL}-*"):
-        _, pid, _, host = folder.name.split("-", 3)
-        if host == _host() and not psutil.pid_exists(int(pid)):
+        if is_left_over(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _new_partial(home: Path) -> Path:
+def is_left_over(partial: Path) -> bool:
+    """Whether the process that made this partial folder was one of this machine and is gone."""
+    import psutil
+
+    _, pid, _, host = partial.name.split("-", 3)
+    return host == _host() and not psutil.pid_exists(int(pid))
+
+
+def new_partial(home: Path) -> Path:
+    """Name for a folder that this process is working on, which nobody takes for a run."""
     return home / f"{PARTIAL}-{os.getpid()}-{uuid.uuid4().hex[:8]}-{_host()}"
 
 

@@ -162,7 +162,7 @@ def run_plans(
     on_start: Callable[[Progress], object] = lambda progress: None,
     on_cell: Callable[[Plan, str, Progress], object] = lambda plan, said, progress: None,
 ) -> Progress:
-    """Run every plan that the store does not hold, or every one by `force`, on a cluster of this machine or a running scheduler's.
+    """Run every plan that the store does not hold, or every one by `force`, here or at a running scheduler.
 
     workers: processes on this machine. scheduler: address such as tcp://host:8786 instead.
     on_start: called once workers are there. on_cell: called with each cell that ended and one phrase about it.

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lib.errors import SpecError
+from lib.seeds import mean_interval as mean_interval
 from lib.show.canvas import LINES, MARKERS, ShownFigure, colour_of, drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PLOT_WIDTH_IN = 6.5
-CONFIDENCE = 0.95
 
 Line = tuple[Sequence[float], Sequence[float]]
 
@@ -99,18 +99,6 @@ def score_plot(
         if published:
             _explain_markers(axes, has_intervals=any(not isinstance(values, int | float) for values in scores.values()))
     return figure
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean, and half the width of its 95 % interval by Student's t; one value has no interval: 0."""
-    from statistics import fmean, stdev
-
-    from scipy.stats import t
-
-    if len(values) < 2:
-        return fmean(values), 0.0
-    quantile = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
-    return fmean(values), quantile * stdev(values) / len(values) ** 0.5
 
 
 def _label(axes: "Axes", x_label: str, y_label: str, title: str) -> None:
