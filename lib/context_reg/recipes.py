@@ -89,8 +89,8 @@ class TrainingSettings:
     def paper_fcn(cls, *, regularized: bool = True) -> Self:
         """Sec. 3.2 with the FCN repository where it is silent: sums, SGD with heavy momentum, no augmentation.
 
-        Choice: the rate is the repository's 1e-10, not the paper's 1e-9, which is stable with the regulariser only
-        where lambda rises slowly; the kernels have the network's rate, since the paper names no other.
+        Choice: the rate is the repository's 1e-10; the paper's "e-9" is ten times that with the same momentum. The
+        kernels have the network's rate, since the paper names no other.
         """
         return cls(
             num_steps=100_000, batch_size=1, optimizer="sgd", learning_rate=1e-10, schedule="constant", momentum=0.99,
@@ -114,11 +114,13 @@ class TrainingSettings:
     def modern(cls, *, num_steps: int = 20_000, regularized: bool = True) -> Self:
         """AdamW with a rate that falls to 0, mean loss, pictures flipped, scaled and cropped, bf16 on one GPU.
 
-        Choice: lambda 1 that rises over the first tenth; with a mean loss 100 smooths classes away (2_ablation).
+        Choice: lambda 0.05, which rises over the first tenth, and sigma 0.1. Beside a mean loss the paper's lambda of
+        100 leaves nothing but smoothness: on CamVid already 1 with sigma 0.25 made a small SegNet worse.
         """
         return cls(
             num_steps=num_steps, batch_size=8, learning_rate=2e-4, warm_up=num_steps // 50,
-            regularization=RegularizationSettings(weight=1.0) if regularized else None, ramp_steps=num_steps // 10,
+            regularization=RegularizationSettings(weight=0.05, sigma=0.1) if regularized else None,
+            ramp_steps=num_steps // 10,
             crop=(400, 400), evaluate_every=max(num_steps // 20, 1), checkpoint_every=max(num_steps // 20, 1),
             precision="bf16", device="cuda", num_workers=8,
         )  # fmt: skip

@@ -1,5 +1,7 @@
 """Training: it learns, goes on as if nothing had happened, names what diverges, keeps the kernels in their group."""
 
+import math
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -290,3 +292,19 @@ def test_bf16_trains() -> None:
     trained = train(pictures(), network=SEGNET, settings=SETTINGS.but(precision="bf16", num_steps=2))
     assert all(value.dtype != torch.bfloat16 for value in weights_of(trained))
     assert trained.steps[1].total > 0
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_training() -> None:
+    """Dropout differs between processes, so one process has other steps; the scores are over all pictures, though."""
+    settings = SETTINGS.but(num_steps=2, batch_size=4, num_devices=2, evaluate_every=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trained = train(pictures(), network=FCN, settings=settings, validation=pictures(5))
+    assert [step.number for step in trained.steps] == [1, 2]
+    # a new FCN scores nothing: the first softmax loss is ln 3, on the 31 of 32 rows that count
+    assert trained.steps[0].loss_by_name["softmax"] == pytest.approx(math.log(3), rel=1e-5)
+    found = count(trained.network, FCN, pictures(5), details=False).scores()
+    assert trained.evaluations[-1].score_by_name == pytest.approx(found)
+    assert trained.kernels is not None
+    assert trained.best == 2
