@@ -56,13 +56,14 @@ def compare_runs(before: Record, after: Record, *, runs: Iterable[Record] | None
     """What changed from one run to the other, and what that did to the scores.
 
     The runs' siblings, which differ from them in nothing but the seed, take part: each score is compared over the
-    seeds that both sides have. Where there are none, the two runs themselves are the one pair.
+    seeds that both sides have. Where there are none, or the seed alone differs, the two runs are the one pair.
     runs: where to look for siblings, by default the whole store.
     """
     known = list(all_records() if runs is None else runs)
     left, right = _by_seed(before, known), _by_seed(after, known)
     seeds = sorted(left.keys() & right.keys())
-    if not seeds:
+    # two that differ in the seed alone are each other's siblings: comparing these would compare all with themselves
+    if not seeds or _but_seed(before) == _but_seed(after):
         left, right, seeds = {0: before}, {0: after}, [0]
         paired: tuple[int, ...] = ()
     else:

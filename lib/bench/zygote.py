@@ -93,9 +93,7 @@ def _become_kernel(request: dict[str, Any]) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
-    random.seed()
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed()
+    _seed_anew()
     from ipykernel.kernelapp import launch_new_instance
 
     before = set(sys.modules)
@@ -105,6 +103,15 @@ def _become_kernel(request: dict[str, Any]) -> None:
         names = [name for name in sys.modules if name not in before and _is_learnt(name)]
         with contextlib.suppress(OSError):
             os.write(request["report"], "".join(f"{name}\n" for name in names).encode()[:PIPE_BYTES])
+
+
+def _seed_anew() -> None:
+    """Give the global generators another state in each kernel, as processes of their own have."""
+    random.seed()
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed()
+    if generator := getattr(sys.modules.get("torch"), "default_generator", None):
+        generator.seed()
 
 
 def _is_learnt(name: str) -> bool:

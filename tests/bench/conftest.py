@@ -31,6 +31,21 @@ run = open_run("toy/{name}", globals())
 FINISH = "run.finish()"
 
 
+LIGHT_TORCH = """\
+from types import SimpleNamespace
+def device(name): return SimpleNamespace(type=name)
+def empty(*size, device): pass
+"""
+
+
+@pytest.fixture(scope="session")
+def light_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with what a run needs of PyTorch, for processes that have it first on their path and load it at once."""
+    folder = tmp_path_factory.mktemp("light")
+    (folder / "torch.py").write_text(LIGHT_TORCH)
+    return folder
+
+
 @dataclass(frozen=True)
 class Toys:
     """Writes notebooks of the paper `toy` into a folder that the catalogue looks at."""

@@ -49,13 +49,6 @@ say("ends")
 """
 
 
-TORCH = """\
-from types import SimpleNamespace
-def device(name): return SimpleNamespace(type=name)
-def empty(*size, device): pass
-"""
-
-
 class Toy:
     """A notebook with one parameter that counts, the log its cells write, and commands over it."""
 
@@ -103,18 +96,19 @@ class Toy:
 
 @pytest.fixture(scope="session")
 def frozen_lib(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the source, because a sweep stops when it is edited on the way, beside a PyTorch that loads at once."""
+    """A copy of the source, because a sweep stops when it is edited on the way."""
     folder = tmp_path_factory.mktemp("frozen")
-    (folder / "torch.py").write_text(TORCH)
     shutil.copytree(ROOT / "lib", folder / "lib", ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
 
 @pytest.fixture
-def toy(toys, tmp_path, frozen_lib) -> Toy:
+def toy(toys, tmp_path, frozen_lib, light_torch) -> Toy:
     place = tmp_path / "place"
     place.mkdir()
-    return Toy(toys, place, os.environ | {"PYTHONPATH": str(frozen_lib), "OMP_NUM_THREADS": "1"})
+    return Toy(
+        toys, place, os.environ | {"PYTHONPATH": f"{frozen_lib}{os.pathsep}{light_torch}", "OMP_NUM_THREADS": "1"}
+    )
 
 
 def test_a_sweep_whose_workers_are_killed_ends_with_every_record_and_none_twice(toy):
