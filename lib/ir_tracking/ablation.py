@@ -153,7 +153,6 @@ class Bench:
 
     def __init__(self, *, device: torch.device | str = "cpu") -> None:
         self.device = device
-        self.cases: dict[SimulatedSet, list[Case]] = {}  # names and origins, without frames
         self._networks: dict[str, SiameseNetwork] = {}
         self._known: dict[Variant, list[dict[str, float]]] = {}
         self._retaken: dict[Variant, list[dict[str, float]]] = {}
@@ -170,10 +169,12 @@ class Bench:
             if one not in self._known:
                 by_scans.setdefault(one.scans, []).append(one)
         for scans, variants in progress(by_scans.items(), label="sets of scans"):
+            scored: dict[Variant, list[dict[str, float]]] = {one: [] for one in variants}
             for case in progress(simulated_cases(scans), total=scans.num_sequences, label="sequences"):
                 gains: dict[FilterSettings, dict[str, float]] = {}
-                for one in variants:
-                    self._known.setdefault(one, []).append(self._scores(one, case, gains))
+                for one, held in scored.items():
+                    held.append(self._scores(one, case, gains))
+            self._known |= scored
         for one in floors:
             if one not in self._retaken:
                 again = (with_noise(case, one.scans, seed=idx) for idx, case in enumerate(simulated_cases(one.scans)))
