@@ -16,7 +16,7 @@ Values = list[Any]
 
 
 def axis_from_text(parameter: Parameter, text: str) -> Values:
-    """Checked values that a command line's text stands for, at least one, without repeats.
+    """Checked values that a command line's text stands for, at least one.
 
     text: `a:b:step` for int and float, b included where a step falls on it; else values with commas between them:
     `0.2,0.7`, `max,threshold`, `true,false`, JSON for list and dict (`[1,2],[3]`), quotes around a text that holds a
@@ -25,9 +25,9 @@ def axis_from_text(parameter: Parameter, text: str) -> Values:
     if parameter.type in ("int", "float") and ":" in text:
         return [parameter.from_text(number) for number in _steps(parameter, text)]
     if parameter.type in ("list", "dict"):
-        return _unrepeated([parameter.check(value) for value in _json_values(parameter, text)])
+        return [parameter.check(value) for value in _json_values(parameter, text)]
     texts = next(csv.reader([text], skipinitialspace=True, strict=True), [""])
-    return _unrepeated([parameter.from_text(one.strip()) for one in texts or [""]])
+    return [parameter.from_text(one.strip()) for one in texts or [""]]
 
 
 def axis_from_yaml(parameter: Parameter, value: Any) -> Values:
@@ -39,22 +39,24 @@ def axis_from_yaml(parameter: Parameter, value: Any) -> Values:
         return axis_from_text(parameter, value)
     if not isinstance(value, list) or not value:
         raise SpecError(f"{parameter.name} takes a list of values or a text such as 0:0.4:0.05: got {value!r}")
-    return _unrepeated([parameter.check(one) for one in value])
+    return [parameter.check(one) for one in value]
 
 
 def cells_of(axes: Mapping[str, Values], zips: Sequence[Sequence[str]] = ()) -> list[dict[str, Any]]:
     """Parameters of every cell, in the order of the axes, the last one changing fastest.
 
     axes: values by parameter. zips: groups of parameters that step together instead of making a grid; a group takes
-    the place of its first parameter. Raises SpecError for a group with axes of different lengths, for an unknown or
-    repeated name, and for more than MAX_CELLS cells.
+    the place of its first parameter, and may repeat values, which an axis of the grid has once.
+    Raises SpecError for a group with axes of different lengths, for an unknown or repeated name, and for more than
+    MAX_CELLS cells.
     """
     group_of: dict[str, tuple[str, ...]] = {}
     for names in zips:
         _check_zip(names, axes, group_of)
         group_of |= dict.fromkeys(names, tuple(names))
     groups = list(dict.fromkeys(group_of.get(name, (name,)) for name in axes))
-    rows = [[dict(zip(names, row, strict=True)) for row in zip(*map(axes.get, names), strict=True)] for names in groups]
+    held = {name: values if name in group_of else _unrepeated(values) for name, values in axes.items()}
+    rows = [[dict(zip(names, row, strict=True)) for row in zip(*map(held.get, names), strict=True)] for names in groups]
     if math.prod(map(len, rows)) > MAX_CELLS:
         raise SpecError(f"the axes make {math.prod(map(len, rows))} cells, at most {MAX_CELLS} are taken; use fewer")
     cells = [{name: value for part in combination for name, value in part.items()} for combination in product(*rows)]

@@ -3,7 +3,8 @@
 The rules, in the order in which they are applied to a cell of a published table:
 
 1. `not run`: no record holds a score at this paper, table, row and column. The reason says what is missing.
-2. Of several scores the newest comparable one speaks, else the newest; never the closest.
+2. Of several scores the newest comparable one speaks, else the newest; never the closest. A run with the profile's
+   own values goes before one with changed parameters, such as a cell of a sweep.
 3. `not comparable`, whatever the difference, when one of these holds (all that hold are named):
    its data are not of kind `benchmark`, or are another data set than the table's; its pretrained weights are not the
    ones the paper used; it was not run at the profile `paper`, which has the paper's sizes; its protocol or its unit is
@@ -91,7 +92,8 @@ def measures(paper: str, records: Iterable[Record]) -> list[MeasureTable]:
 
 def _of_paper(paper: str, records: Iterable[Record]) -> list[Record]:
     mine = [record for record in records if record.paper == paper]
-    return sorted(mine, key=lambda record: record.started, reverse=True)
+    newest_first = sorted(mine, key=lambda record: record.started, reverse=True)
+    return sorted(newest_first, key=lambda record: bool(record.changed))
 
 
 def _judge(table: PublishedTable, cell: PublishedCell, records: Sequence[Record]) -> Cell:

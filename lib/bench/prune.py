@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib.bench.catalogue import notebooks_root
+from lib.bench.compare import compare
 from lib.bench.plan import KEY_LENGTH
-from lib.bench.record import RECORD_FILE, Record, all_records, records
+from lib.bench.published import list_papers
+from lib.bench.record import RECORD_FILE, Record, all_records, records, swept_records
 from lib.bench.runner import FAILED, PARTIAL, is_left_over, new_partial
 from lib.errors import LabError
 from lib.paths import paths
@@ -76,11 +78,17 @@ def delete(waste: Iterable[Waste]) -> float:
 
 def _protected() -> set[str]:
     """Keys of the records that must stay: shown by tables and report, or named on a page or in a notebook."""
-    shown = {record.key for record in records()}
+    shown = {record.key for record in records()} | _speaking()
     pages = [file for file in paths().reports.rglob("*") if file.suffix in PAGES]
     pages += notebooks_root().glob("**/*.ipynb")
     named = {key for file in pages for key in KEY.findall(file.read_text(encoding="utf-8", errors="replace"))}
     return shown | {record.key for record in all_records() if record.key[:KEY_LENGTH] in named}
+
+
+def _speaking() -> set[str]:
+    """Keys of the records whose scores stand in the papers' tables."""
+    cells = (cell for it in list_papers() for cell in compare(it, [*records(it), *swept_records(it)]))
+    return {cell.record.key for cell in cells if cell.record is not None}
 
 
 def _superseded() -> list[Record]:

@@ -141,6 +141,15 @@ def records(paper: str | None = None) -> list[Record]:
     return _newest_first(newest.values())
 
 
+def swept_records(paper: str | None = None) -> list[Record]:
+    """The newest complete record of each notebook and set of changed parameters, newest first; of one paper, or all."""
+    newest: dict[tuple[str, str], Record] = {}
+    for record in all_records(paper):
+        if record.changed:
+            newest.setdefault((record.notebook, json.dumps(record.parameters, sort_keys=True)), record)
+    return list(newest.values())
+
+
 def all_records(paper: str | None = None) -> list[Record]:
     """Every complete record, newest first; of one paper, or of all."""
     loaded = []

@@ -11,7 +11,7 @@ from lib.bench.catalogue import Notebook, list_notebooks
 from lib.bench.compare import CLOSE_BANDS, VERDICTS, Verdict
 from lib.bench.pages import template, write_page
 from lib.bench.published import Paper, list_papers, load_paper, unique
-from lib.bench.record import FigureEntry, OriginEntry, Record, records
+from lib.bench.record import FigureEntry, OriginEntry, Record, records, swept_records
 from lib.bench.runner import EXECUTED, FAILED
 from lib.bench.tables import Grid, grids
 from lib.errors import DataMissing
@@ -142,7 +142,7 @@ def _chapter(paper: str, runs: Sequence[Record], out: Path) -> Chapter:
     ordered = sorted(runs, key=lambda record: (record.notebook, record.profile != PROFILE_OF_PLAIN_NAME))
     return Chapter(
         paper=load_paper(paper),
-        grids=tuple(grids(paper, runs)),
+        grids=tuple(grids(paper, runs, swept_records(paper))),
         notebooks=notebooks,
         runs=tuple(_run(record, titles.get(record.notebook, record.notebook), out) for record in ordered),
         failures=tuple(_failures(paper, runs)),

@@ -16,7 +16,7 @@ from typing import Literal, TypeVar, get_args
 
 from lib.bench.compare import VERDICTS, Cell, MeasureTable, Verdict, compare, measures
 from lib.bench.published import PublishedCell, load_paper, unique
-from lib.bench.record import Record, Score, records
+from lib.bench.record import Record, Score, records, swept_records
 from lib.errors import SpecError
 
 Item = TypeVar("Item")
@@ -75,21 +75,25 @@ def render(paper: str, format: Format = "text", *, runs: Sequence[Record] | None
     if format not in get_args(Format):
         raise SpecError(f"format must be one of {', '.join(get_args(Format))}: got {format!r}")
     facts = load_paper(paper)
+    swept = swept_records(paper) if runs is None else []
     runs = records(paper) if runs is None else runs
     if format == "csv":
-        return _csv(paper, runs)
+        return _csv(paper, runs, swept)
     where = ", ".join(filter(None, (facts.venue, str(facts.year or ""))))
     title = f"{facts.title} ({where})" if where else facts.title
-    layout = grids(paper, runs)
+    layout = grids(paper, runs, swept)
     draw: dict[str, Callable[[str, Sequence[Grid]], str]]
     draw = {"text": _text, "markdown": _markdown, "latex": _latex, "html": _html}
     return draw[format](title, layout)
 
 
-def grids(paper: str, runs: Iterable[Record]) -> list[Grid]:
-    """Layout of every published table of the paper, then of our own measures."""
+def grids(paper: str, runs: Iterable[Record], swept: Iterable[Record] = ()) -> list[Grid]:
+    """Layout of every published table of the paper, then of our own measures.
+
+    swept: runs with changed parameters, which fill published cells that `runs` leave open.
+    """
     runs = list(runs)
-    cells = compare(paper, runs)
+    cells = compare(paper, [*runs, *swept])
     published = [_published_grid(list(group)) for _, group in groupby(cells, key=lambda cell: cell.table.name)]
     return published + [_measure_grid(table) for table in measures(paper, runs)]
 
@@ -309,11 +313,11 @@ def _html(title: str, layout: Sequence[Grid]) -> str:
     return template("table.html.j2").render(title=title, grids=layout)
 
 
-def _csv(paper: str, runs: Sequence[Record]) -> str:
+def _csv(paper: str, runs: Sequence[Record], swept: Sequence[Record]) -> str:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, CSV_COLUMNS, lineterminator="\n", restval="")
     writer.writeheader()
-    for cell in compare(paper, runs):
+    for cell in compare(paper, [*runs, *swept]):
         published = cell.published
         line = {
             "relation": published.relation,

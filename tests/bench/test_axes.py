@@ -24,7 +24,7 @@ more: dict = {}  # others
         ("tau", "0:0.4:0.05", [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4]),
         ("tau", "0:1:0.3", [0.0, 0.3, 0.6, 0.9]),
         ("tau", "0.9:0.5:-0.2", [0.9, 0.7, 0.5]),
-        ("tau", "0.2, 0.7,0.2", [0.2, 0.7]),
+        ("tau", "0.2, 0.7,0.2", [0.2, 0.7, 0.2]),
         ("tau", "1", [1.0]),
         ("count", "1:7:3", [1, 4, 7]),
         ("count", "5,2", [5, 2]),
@@ -82,6 +82,7 @@ def test_axes_make_a_grid_in_their_order():
         {"a": 2, "b": "x"},
         {"a": 2, "b": "y"},
     ]
+    assert cells_of({"a": [1, 1, True]}) == [{"a": 1}, {"a": True}]
     assert cells_of({}) == [{}]
 
 
@@ -89,6 +90,7 @@ def test_zipped_axes_step_together_within_the_grid():
     cells = cells_of({"a": [1, 2], "s": [0, 1], "b": ["x", "y"]}, [["a", "b"]])
     assert [tuple(cell.values()) for cell in cells] == [(1, 0, "x"), (1, 1, "x"), (2, 0, "y"), (2, 1, "y")]
     assert list(cells[0]) == ["a", "s", "b"]
+    assert len(cells_of({"a": [1, 1], "b": ["x", "y"]}, [["a", "b"]])) == 2
     assert zip_from_text("a, b") == ["a", "b"]
 
 
