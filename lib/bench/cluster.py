@@ -83,9 +83,7 @@ def local_cluster(workers: int, *, wants_gpu: bool) -> Iterator["Client"]:
 
     gpus = visible_gpus() if wants_gpu else []
     if gpus and workers > len(gpus):
-        raise SpecError(
-            f"each worker takes a GPU of its own: got --workers {workers} for {len(gpus)}; or -p device=cpu"
-        )
+        raise SpecError(f"each worker takes a GPU of its own: got {workers} workers for {len(gpus)}; or set device=cpu")
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, usable_cores() // workers))
     before_start = {"OMP_NUM_THREADS": threads, "DASK_LOGGING__DISTRIBUTED": "critical"}
     settings = {

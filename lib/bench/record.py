@@ -158,6 +158,8 @@ def all_records(paper: str | None = None) -> list[Record]:
             continue
         try:
             loaded.append(Record.load(file))
+        except DataMissing:  # another process has just put a new one in its place, or pruned it
+            continue
         except LabError as error:
             logging.getLogger(__name__).warning("skipped: %s", error)
     return _newest_first(loaded)
