@@ -159,7 +159,7 @@ def indoor_scene(
 def _taken(rooms: list[Room], seeds: list[int], settings: IndoorSettings, device: torch.device) -> IndoorScenes:
     """Takes the pictures of furnished rooms."""
     table = tabulate([room.solids for room in rooms], [room.faces for room in rooms], device=device)
-    sizes = torch.tensor([room.size for room in rooms], device=device)
+    sizes = torch.tensor([room.size for room in rooms], dtype=torch.float32, device=device)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     camera = _camera(rooms, generators, settings, device)
     rays, hits = _seen(table, camera, sizes)
@@ -226,8 +226,8 @@ def _edges(row: Tensor) -> Tensor:
 
 def _camera(rooms: list[Room], generators: list[Generator], settings: IndoorSettings, device: torch.device) -> Camera:
     """Cameras at the rooms' eyes that look at their targets, rolled a little."""
-    eye = torch.tensor([room.eye for room in rooms])
-    forward = F.normalize(torch.tensor([room.target for room in rooms]) - eye, dim=1)
+    eye = torch.tensor([room.eye for room in rooms], dtype=torch.float32)
+    forward = F.normalize(torch.tensor([room.target for room in rooms], dtype=torch.float32) - eye, dim=1)
     right = F.normalize(torch.linalg.cross(forward, torch.tensor([0.0, 0.0, 1.0]).expand_as(forward)), dim=1)
     down = torch.linalg.cross(forward, right)
     roll = torch.stack([torch.rand((), generator=generator) for generator in generators])[:, None] * 2 - 1
@@ -243,7 +243,7 @@ def _lights(rooms: list[Room], device: torch.device) -> Lights:
         [room.lamp.place for room in rooms], [room.lamp.colour for room in rooms],
         [room.fill.place for room in rooms], [room.fill.colour for room in rooms],
     )  # fmt: skip
-    return Lights(*(torch.tensor(part, device=device) for part in parts))
+    return Lights(*(torch.tensor(part, dtype=torch.float32, device=device) for part in parts))
 
 
 def _normal(generators: list[Generator], like: Tensor) -> Tensor:

@@ -1,0 +1,115 @@
+"""Figures show what they were given: how many pictures, which numbers, which colours."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lib.context_reg import figures
+from lib.context_reg import walkthrough as walk
+from lib.context_reg.directional import initial_kernels
+from lib.context_reg.train import Step
+from lib.data.labels import LabelledPicture
+from lib.data.origin import Origin
+from lib.show.labels import class_colours
+
+HEIGHT, WIDTH = 20, 24
+KERNELS = initial_kernels("differences").float()
+
+
+@pytest.fixture
+def room():
+    labels = torch.zeros(HEIGHT, WIDTH, dtype=torch.int64)
+    labels[:, WIDTH // 2 :] = 1
+    image = (0.3 + 0.4 * labels.float()).expand(3, -1, -1).clone()
+    depth = torch.full((1, HEIGHT, WIDTH), figures.FAR_M / 2)
+    return LabelledPicture("halves", image, labels, Origin("halves", "simulated", "MIT", "", "test"), depth=depth)
+
+
+def shown(figure):
+    return [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images]
+
+
+def titles(figure):
+    return [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes if axes.images]
+
+
+def test_a_room_is_shown_with_classes_and_depth(room):
+    pictures = shown(figures.room_figure(room, 4))
+    assert len(pictures) == 4
+    assert np.allclose(pictures[1][0, 0], class_colours(4)[0], atol=0.01)
+    assert np.allclose(pictures[1][0, -1], class_colours(4)[1], atol=0.01)
+    assert np.allclose(pictures[3], 0.5, atol=0.01)
+
+
+def test_a_room_without_depth_has_three(room):
+    from dataclasses import replace
+
+    assert len(shown(figures.room_figure(replace(room, depth=None), 4))) == 3
+
+
+def test_the_legend_names_every_class():
+    figure = figures.legend_figure(["floor", "prop"])
+    assert [text.get_text() for text in figure.axes[0].texts] == ["floor", "prop"]
+
+
+def test_kernels_are_shown_with_their_numbers():
+    figure = figures.kernel_figure(KERNELS, title="start")
+    assert len(shown(figure)) == 8
+    assert {text.get_text() for text in figure.axes[0].texts} == {"0.71", "-0.71", "0.00"}
+    assert len(shown(figures.kernel_figure(initial_kernels("kirsch")))) == 9
+
+
+def test_weights_are_dark_at_the_edge_and_sigma_pales_them(room):
+    pictures = shown(figures.weight_figure(room.image, KERNELS, sigma=0.25, shown=[1, 4]))
+    assert len(pictures) == 4
+    north, east = pictures[1], pictures[2]
+    assert north.min() > 0.99
+    assert east[5, WIDTH // 2 - 1] < 0.5
+    pale = [one.min() for one in shown(figures.sigma_figure(room.image, KERNELS, [0.05, 0.25, 5.0]))]
+    assert pale == sorted(pale)
+
+
+def test_the_panel_draws_picture_and_weights(room):
+    def moved(**values):
+        return Image.open(BytesIO(figures.turned(room.image, KERNELS, values)))
+
+    east = moved(sigma=0.25, kernel=5)
+    assert east.size == (2 * WIDTH * figures.ENLARGED, HEIGHT * figures.ENLARGED)
+    north = moved(sigma=0.25, kernel=2)
+    column = WIDTH * figures.ENLARGED + (WIDTH // 2 - 1) * figures.ENLARGED + 1
+    assert east.getpixel((column, 15))[0] < 150
+    assert north.getpixel((column, 15))[0] > 240
+
+
+def test_what_is_paid_is_fainter_at_the_edge_of_the_picture(room):
+    rough = walk.rough_prediction(room.labels, 4, num_blobs=0, seed=0)
+    _, _, plain, paid = shown(figures.cost_figure(room, rough, KERNELS, sigma=0.25))
+    edge = WIDTH // 2
+    assert plain[5, edge] == pytest.approx(1, abs=0.05)
+    assert paid[5, edge] < 0.7 * plain[5, edge]
+    assert paid[5, 2] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_overview_has_six_pictures(room):
+    rough = walk.rough_prediction(room.labels, 4, num_blobs=0, seed=0)
+    figure = figures.overview_figure(room.image, rough, KERNELS, sigma=0.25, kernel=4, class_idx=0)
+    assert titles(figure) == ["picture I", "|D * I|", "weight W", "probability f", "|D * f|", "W |D * f|"]
+
+
+def test_push_predictions_and_rooms(room):
+    rough = walk.rough_prediction(room.labels, 4, num_blobs=2, seed=0)
+    assert len(shown(figures.push_figure(walk.push_on(rough, room.image, 0, sigma=0.25), rough, 0, "floor"))) >= 2
+    assert titles(figures.predictions_figure(room, {"a": rough, "b": rough})) == ["a", "b", "truth"]
+    table = figures.rooms_figure([room, room], {"alone": [rough, rough]})
+    assert titles(table) == ["halves", "alone", "truth"] * 2
+
+
+def test_losses_are_drawn_for_every_training():
+    steps = [Step(number, 1.0, {"softmax": 1.0, "context": 0.5, "kernel": 0.1}) for number in range(1, 11)]
+    bare = [Step(number, 1.0, {"softmax": 1.0, "context": 0.0, "kernel": 0.0}) for number in range(1, 11)]
+    left, right = figures.loss_figure({"alone": bare, "regularised": steps}).axes
+    assert [line.get_label() for line in left.lines] == ["alone", "regularised"]
+    assert [line.get_label() for line in right.lines] == ["context loss", "kernel loss"]
