@@ -8,9 +8,11 @@ from lib.data.imagenet_vid import ImageNetVID
 from lib.data.infrared import LSOTBTIR, SIRST, InfraredSequences, SirstStill, SmallAircraft
 from lib.data.labels import LabelledPicture
 from lib.data.lol import LOL
+from lib.data.nyuv2 import NYUDv2
 from lib.data.object_videos import FBMS59, Davis2016, ObjectVideo, ObjectVideos, SegTrackV2
 from lib.data.pairs import PairedPictures, PicturePair
 from lib.data.pedestrians import KAIST, OTCBVS
+from lib.data.sunrgbd import SUNRGBD
 from lib.data.tracks import TrackedSequence, TrackedSequences
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "LSOTBTIR",
     "OTCBVS",
     "SIRST",
+    "SUNRGBD",
     "BVICoral",
     "CamVid",
     "CoralClip",
@@ -32,6 +35,7 @@ __all__ = [
     "InfraredSequences",
     "LabelledPicture",
     "LowLightScene",
+    "NYUDv2",
     "ObjectVideo",
     "ObjectVideos",
     "PairedPictures",

@@ -7,7 +7,7 @@ from lib.data.images import write_image
 from lib.errors import DataMissing
 
 INFRARED = ["InfraredSequences", "SIRST", "SmallAircraft", "LSOTBTIR", "KAIST", "OTCBVS", "ImageNetVID"]
-SEGMENTATION = ["CamVid"]
+SEGMENTATION = ["CamVid", "NYUDv2", "SUNRGBD"]
 
 
 @pytest.mark.parametrize(
