@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lib.context_reg.batches import Data
+from lib.context_reg.evaluate import count
 from lib.context_reg.networks import NetworkSettings
 from lib.context_reg.recipes import TrainingSettings
 from lib.context_reg.settings import RegularizationSettings
-from lib.context_reg.train import count, train
+from lib.context_reg.train import train
 from lib.data.atomic import appears_whole
 from lib.data.labels import LabelledPicture
 from lib.errors import DataMissing

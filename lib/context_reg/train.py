@@ -8,25 +8,23 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from lib.context_reg.batches import Batch, Batches, Data, check_labels, class_weights, read_channels
+from lib.context_reg.batches import Batch, Batches, Data, class_weights, read_channels
+from lib.context_reg.evaluate import count
 from lib.context_reg.networks import NetworkSettings, build_network
+from lib.context_reg.objective import Losses, make_optimizer
 from lib.context_reg.recipes import TrainingSettings
-from lib.context_reg.regularization import ContextualRegularization
 from lib.context_reg.segnet import recompute_statistics
-from lib.data.labels import VOID
-from lib.errors import DataMissing, SpecError
-from lib.metrics.segmentation import MEAN_IU, SegmentationMeter
+from lib.errors import DataMissing
+from lib.metrics.segmentation import MEAN_IU
 from lib.show.progress import progress
 from lib.training import SEED_STRIDE, check_finite, check_same_training, make_fabric, read_training, write_training
 
 KIND = "segmentation training"
 # may differ between the parts of a training
 FREE = ("device", "num_devices", "num_workers", "checkpoint_every")
-LOW_LAYERS = {"fcn32s": "conv1_2", "segnet": "enc1_2"}  # sec. 3.2: the second convolution
 
 
 @dataclass(frozen=True)
@@ -131,49 +129,6 @@ def _run_shared(fabric: Any, *, work: Any, result: Path) -> None:
             "best": trained.best,
         }
         torch.save(held, result)
-
-
-class Losses(nn.Module):
-    """Network and regulariser together: pictures and labels to the parts of the loss, for one backward pass.
-
-    class_weights: (num_classes,) of the softmax loss, or None.
-    """
-
-    def __init__(self, network: nn.Module, host: NetworkSettings, settings: TrainingSettings) -> None:
-        super().__init__()
-        self.network, self.host, self.reduction = network, host, settings.reduction
-        self.class_weights: Tensor | None = None
-        chosen = settings.regularization
-        self.regularizer = None if chosen is None else ContextualRegularization(chosen)
-        self._low: Tensor | None = None
-        if chosen is not None and chosen.guide == "features":
-            if host.host not in LOW_LAYERS or host.channels == "rgb+hha":
-                raise SpecError(
-                    f"weights from a lower layer are for {' and '.join(LOW_LAYERS)} with one input: "
-                    f"got {host.host} with {host.channels}; take guide image"
-                )
-            network.get_submodule(LOW_LAYERS[host.host]).register_forward_hook(self._keep_low)
-
-    def _keep_low(self, _module: nn.Module, _inputs: Any, maps: Tensor) -> None:
-        self._low = maps
-
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """(3,) softmax loss, context loss, kernel loss; the last two 0 without the regulariser.
-
-        Where the softmax loss is not finite the others are not computed, so that the step's check names it.
-        """
-        scores = self.network(images).float()
-        void = labels == VOID
-        softmax = F.cross_entropy(scores, labels, self.class_weights, ignore_index=VOID, reduction="sum")
-        if self.reduction == "mean":
-            softmax = softmax / (~void).sum().clamp_min(1)
-        if self.regularizer is None or not bool(softmax.isfinite()):
-            return torch.stack([softmax, softmax.new_zeros(()), softmax.new_zeros(())])
-        # Choice: with RGB and HHA the picture guides
-        guide = images[:, :3] if self._low is None else self._low
-        terms = self.regularizer(scores.softmax(dim=1), guide, ignore=void)
-        self._low = None
-        return torch.stack([softmax, terms.context, terms.kernel])
 
 
 class Trainer:
@@ -368,54 +323,3 @@ class Trainer:
     def _described(self) -> dict[str, Any]:
         pictures: Any = self.data
         return {**asdict(self.settings), **asdict(self.network_settings), "num_pictures": len(pictures)}
-
-
-def make_optimizer(losses: Losses, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """The optimiser with three groups: weights, which decay; biases and normalisations; the regulariser's kernels."""
-    decaying: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    for layer in losses.network.modules():
-        for name, parameter in layer.named_parameters(recurse=False):
-            is_weight = name == "weight" and isinstance(layer, nn.Conv2d)
-            (decaying if is_weight else others).append(parameter)
-    groups: list[dict[str, Any]] = [
-        {"params": decaying, "lr": settings.learning_rate, "weight_decay": settings.weight_decay},
-        {"params": others, "lr": settings.learning_rate * settings.bias_rate, "weight_decay": 0.0},
-    ]
-    kernels = (
-        [] if losses.regularizer is None else [one for one in losses.regularizer.parameters() if one.requires_grad]
-    )
-    if kernels:
-        groups.append({"params": kernels, "lr": settings.kernel_rate, "weight_decay": 0.0})
-    for group in groups:
-        group["first_rate"] = group["lr"]
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)
-
-
-@torch.no_grad()
-def count(
-    network: nn.Module,
-    settings: NetworkSettings,
-    data: Data,
-    *,
-    rank: int = 0,
-    world: int = 1,
-    details: bool = True,
-) -> SegmentationMeter:
-    """Counts of the network's predictions on labelled pictures, on its device; `.scores()` gives per cent.
-
-    rank, world: every world-th picture from `rank` on alone. details: with boundaries and small objects.
-    """
-    was_training = network.training
-    network.eval()
-    device = next(network.parameters()).device
-    meter, pictures = SegmentationMeter(settings.num_classes, details=details), data
-    for idx in range(rank, len(pictures), world):  # type: ignore[arg-type]
-        picture = pictures[idx]
-        check_labels(picture, settings.num_classes)
-        scores = network(read_channels(picture, settings.channels)[None].to(device))
-        meter.add(scores[0].argmax(0).cpu(), picture.labels.cpu())
-    network.train(was_training)
-    return meter

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from lib.context_reg.batches import Batches, augment, class_weights
+from lib.context_reg.evaluate import count
 from lib.context_reg.networks import NetworkSettings
+from lib.context_reg.objective import Losses, make_optimizer
 from lib.context_reg.recipes import TrainingSettings
 from lib.context_reg.settings import RegularizationSettings
-from lib.context_reg.train import Losses, Trained, Trainer, count, make_optimizer, train
+from lib.context_reg.train import Trained, Trainer, train
 from lib.data.labels import LabelledPicture
 from lib.data.origin import Origin
 from lib.errors import DataMissing, ShapeError, SpecError
