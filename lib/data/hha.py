@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lib.checks import check_planes, check_same_grid
@@ -81,6 +82,33 @@ def hha_encode(depth: Tensor, *, raw_depth: Tensor | None = None, camera: Intrin
     # MATLAB rounds halves up, and heights are positive
     picture = ((levels + 0.5).floor().clamp(0, 255) / 255).to(depth.dtype)
     return picture if depth.ndim == 4 else picture[0]
+
+
+def fill_depth(raw_depth: Tensor) -> Tensor:
+    """Depth (B, 1, H, W) or (1, H, W) with its holes (0, or less) filled from what was measured around them.
+
+    Means of the valid pixels over ever larger blocks: a hole takes the smallest block that has any, and is blended
+    bilinearly between blocks. Measured pixels stay as they are.
+    Choice: NYUv2's toolbox spreads depth along colours instead; use its in-filled depth where you have it.
+    Raises ShapeError for a picture without any depth.
+    """
+    check_planes("raw_depth", raw_depth)
+    batch = raw_depth.reshape(-1, 1, *raw_depth.shape[-2:])
+    valid = (batch > 0).to(batch.dtype)
+    if not valid.flatten(1).any(1).all():
+        raise ShapeError("raw_depth must hold some measured depth, above 0: got a picture without any; leave it out")
+    return _filled(batch * valid, valid).reshape(raw_depth.shape)
+
+
+def _filled(total: Tensor, valid: Tensor) -> Tensor:
+    """Sums of depth over their weights, where there is none the same of blocks of 2x2, taken up to this grid."""
+    mean = total / valid.clamp_min(1e-12)
+    if bool((valid > 0).all()):
+        return mean
+    # odd sizes: the last block is cut off by the edge, zeros add neither depth nor weight
+    coarse = [F.avg_pool2d(F.pad(part, (0, part.shape[-1] % 2, 0, part.shape[-2] % 2)), 2) for part in (total, valid)]
+    around = F.interpolate(_filled(coarse[0], coarse[1]), size=total.shape[-2:], mode="bilinear", align_corners=False)
+    return torch.where(valid > 0, mean, around)
 
 
 def scene_geometry(depth: Tensor, *, raw_depth: Tensor | None = None, camera: Intrinsics = NYUV2) -> Geometry:
@@ -187,7 +215,9 @@ def _checked(depth: Tensor, raw_depth: Tensor | None) -> tuple[Tensor, Tensor]:
         raise ShapeError(f"depth must be (1, H, W) or (B, 1, H, W): got {tuple(depth.shape)}")
     lowest = float(depth.amin())
     if lowest <= 0:
-        raise ShapeError(f"depth must be above 0 everywhere, in metres: got {lowest:.3g}; fill its holes first")
+        raise ShapeError(
+            f"depth must be above 0 everywhere, in metres: got {lowest:.3g}; fill its holes with fill_depth first"
+        )
     batch = depth.double().reshape(-1, 1, *depth.shape[-2:])
     if raw_depth is None:
         return batch, torch.ones_like(batch[:1])

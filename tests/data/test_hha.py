@@ -12,6 +12,7 @@ from torch import Tensor
 from lib.data.hha import (
     NYUV2,
     Intrinsics,
+    fill_depth,
     find_gravity,
     hha_encode,
     point_cloud,
@@ -189,6 +190,22 @@ def test_intrinsics_follow_crops_and_sizes() -> None:
 def test_gravity_keeps_its_start_without_normals() -> None:
     gravity = find_gravity(torch.zeros(1, 3, 4, 4, dtype=torch.float64))
     assert gravity.norm().item() == pytest.approx(1)
+
+
+def test_holes_are_filled_from_around(device: torch.device) -> None:
+    ramp = (1 + torch.arange(50.0, device=device) / 25).expand(1, 31, 50)
+    raw = ramp.clone()
+    raw[:, 10:16, 20:29] = 0
+    raw[:, :, 49] = 0
+    filled = fill_depth(raw)
+    assert torch.equal(filled[raw > 0], raw[raw > 0])
+    assert (filled - ramp).abs().max() < 0.25
+    assert torch.equal(fill_depth(ramp[None])[0], ramp)
+    lonely = torch.zeros(2, 1, 5, 7, device=device)
+    lonely[:, 0, 3, 2] = torch.tensor([2.0, 3.0], device=device)
+    torch.testing.assert_close(fill_depth(lonely), lonely.amax((2, 3), keepdim=True).expand_as(lonely))
+    with pytest.raises(ShapeError, match="without any"):
+        fill_depth(torch.zeros(1, 4, 4))
 
 
 def test_bad_depth_has_clear_answers() -> None:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
-from lib.data.hha import Intrinsics, hha_encode
+from lib.data.hha import Intrinsics, fill_depth, hha_encode
 from lib.data.labels import LabelledPicture
 from lib.data.nyuv2_classes import CLASS_NAMES, SUPERCLASSES, class_names
 from lib.data.origin import Origin
@@ -82,8 +82,7 @@ class IndoorScenes:
         """HHA pictures (B, 3, H, W), 0..1, of the exact depth, or of the measured depth with its holes filled in."""
         if not measured:
             return hha_encode(self.depth, camera=self.camera)
-        filled = torch.where(self.raw_depth > 0, self.raw_depth, self.depth)
-        return hha_encode(filled, raw_depth=self.raw_depth, camera=self.camera)
+        return hha_encode(fill_depth(self.raw_depth), raw_depth=self.raw_depth, camera=self.camera)
 
     def superclasses(self) -> Tensor:
         """Labels (B, H, W) of the four super-classes floor, structure, furniture, prop."""
@@ -94,7 +93,7 @@ class IndoorRooms(Dataset[LabelledPicture]):
     """Simulated rooms as a data set: `data[i] -> LabelledPicture`, made when asked for; the same i, the same room.
 
     num_classes: 40 or 4. hha: items hold the HHA picture of the measured depth. Items' depth is the measured one, with
-    its holes filled from the exact one. Sets of other seeds hold other rooms.
+    its holes filled (see fill_depth). Sets of other seeds hold other rooms.
     Raises SpecError for another number of classes or no scene.
     """
 
@@ -127,7 +126,7 @@ class IndoorRooms(Dataset[LabelledPicture]):
             scene.image[0],
             labels[0],
             scene.origin,
-            torch.where(scene.raw_depth > 0, scene.raw_depth, scene.depth)[0],
+            fill_depth(scene.raw_depth)[0],
             scene.hha(measured=True)[0] if self._hha else None,
         )
 
