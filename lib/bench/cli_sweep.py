@@ -35,9 +35,30 @@ def sweep(
         for plan in plans:
             typer.echo(f"{'to run' if plan in todo else 'done  '}  {chosen.label(plan)}")
     typer.echo(_headline(chosen, plans, todo, workers=workers, scheduler=scheduler))
-    if dry_run or not todo:
+    if dry_run:
         return
-    run_on_workers(plans, {plan.key: chosen.label(plan) for plan in plans}, workers=workers, scheduler=scheduler)
+    try:
+        if todo:
+            labels = {plan.key: chosen.label(plan) for plan in plans}
+            run_on_workers(plans, labels, workers=workers, scheduler=scheduler)
+    finally:
+        _show_summary(chosen, plans)
+
+
+def _show_summary(chosen: Sweep, plans: Sequence[Plan]) -> None:
+    """Print the table of what is complete and where it was written; a notebook with many rows has none."""
+    from lib.bench.summary import summarise, write_summary
+
+    found = summarise(chosen, plans)
+    if not found.rows:
+        return
+    if not found.units:
+        typer.echo("each cell has many scores; see `nocturne runs --scores --format csv` or `nocturne table`")
+        return
+    head, *lines = found.table()
+    print_columns(lines, header=head)
+    for file in write_summary(found):
+        typer.echo(str(file))
 
 
 def run_on_workers(

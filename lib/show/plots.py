@@ -57,6 +57,28 @@ def profile_plot(
     return figure
 
 
+def interval_plot(
+    lines: Mapping[str, Mapping[float, Sequence[float]]], *, x_label: str, y_label: str, title: str = ""
+) -> ShownFigure:
+    """Means along one quantity with 95 % intervals (Student's t) over seeds, one line a setting.
+
+    lines: setting -> x -> values, one a seed; one value has no whisker. x_label, y_label: with units in brackets.
+    """
+    if not lines:
+        raise SpecError("interval_plot needs at least one line: got none")
+    with drawing(PLOT_WIDTH_IN, 3.6) as figure:
+        axes = figure.add_subplot()
+        for idx, (name, points) in enumerate(lines.items()):
+            x = sorted(points)
+            means, halves = zip(*(mean_interval(points[value]) for value in x), strict=True)
+            look: dict[str, Any] = {"color": colour_of(name, idx, None), "marker": MARKERS[idx % len(MARKERS)]}
+            line = LINES[idx % len(LINES)]
+            axes.errorbar(x, means, yerr=halves, capsize=2.5, markersize=4.5, linestyle=line, label=name, **look)
+        _label(axes, x_label, y_label, title)
+        _legend_beside(axes, len(lines))
+    return figure
+
+
 def score_plot(
     scores: Mapping[str, float | Sequence[float]],
     *,

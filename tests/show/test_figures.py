@@ -13,7 +13,7 @@ from PIL import Image
 from lib.errors import ShapeError, SpecError
 from lib.show.canvas import PALETTE, ShownFigure, method_colours, pixels
 from lib.show.figures import film_figure, image_grid, plane_grid, signed_map, time_slices, vector_field
-from lib.show.plots import mean_interval, profile_plot, score_plot
+from lib.show.plots import interval_plot, mean_interval, profile_plot, score_plot
 
 
 def picture(height: int = 12, width: int = 16) -> torch.Tensor:
@@ -156,3 +156,14 @@ def test_a_time_slice_runs_downwards():
     assert image.shape[1] == 36
     assert image[-1].min() == 1
     assert image[0].max() == 0
+
+
+def test_an_interval_plot_sorts_its_points_and_gives_each_its_interval():
+    axes = interval_plot({"a": {2.0: [5.0], 1.0: [1.0, 2.0, 3.0]}}, x_label="x", y_label="y").axes[0]
+    line, _, (bars,) = axes.containers[0]
+    assert line.get_xydata().tolist() == [[1.0, 2.0], [2.0, 5.0]]
+    low, high = bars.get_segments()[0][:, 1]
+    _, half_width = mean_interval([1.0, 2.0, 3.0])
+    assert (low, high) == pytest.approx((2 - half_width, 2 + half_width))
+    with pytest.raises(SpecError, match="interval_plot needs at least one line"):
+        interval_plot({}, x_label="x", y_label="y")
