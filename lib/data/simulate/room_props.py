@@ -6,7 +6,7 @@ from dataclasses import replace
 from lib.data.simulate.room_fixtures import table_lamp
 from lib.data.simulate.room_furniture import row_of_books
 from lib.data.simulate.room_kit import Kit
-from lib.data.simulate.room_solids import Paint, Piece, Top
+from lib.data.simulate.room_solids import Paint, Piece, Solid, Top
 
 CARDBOARD = (0.42, 0.27, 0.14)
 LEAF = (0.06, 0.16, 0.035)
@@ -83,8 +83,10 @@ def _carton(kit: Kit, x: float, y: float, z: float, size: float) -> None:
 
 def _plant(kit: Kit, x: float, y: float, z: float, tall: float) -> None:
     kit.add("drum", "otherprop", (x, y, z + tall * 0.17), (tall * 0.35, tall * 0.35, tall * 0.34), kit.accent())
+    stem = Paint(LEAF, LEAF)
+    kit.solids.append(Solid("drum", "otherprop", (x, y, z + tall * 0.5), (tall * 0.02, tall * 0.02, tall * 0.4), stem))
     for _ in range(kit.whole(4, 9)):
-        angle, reach = kit.between(0, 2 * math.pi), kit.between(0, 0.28) * tall
+        angle, reach = kit.between(0, 2 * math.pi), kit.between(0, 0.2) * tall
         leaf = kit.shade(LEAF)
         spot = (x + reach * math.cos(angle), y + reach * math.sin(angle), z + tall * kit.between(0.42, 0.95))
         size = (tall * kit.between(0.1, 0.35), tall * kit.between(0.1, 0.3), tall * kit.between(0.12, 0.4))
