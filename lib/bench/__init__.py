@@ -1,10 +1,12 @@
-"""Notebooks as typed runs: catalogue, run, record, published tables, verdicts, report, command line."""
+"""Notebooks as typed runs: catalogue, run, sweep, record, published tables, verdicts, report, command line."""
 
 from lib.bench.catalogue import Notebook, list_notebooks
 from lib.bench.record import Record, records
 from lib.bench.runlog import RunLog, open_run
 from lib.bench.runner import RunResult, run
 from lib.bench.schema import Parameter, read_schema
+from lib.bench.sweeps import sweep
+from lib.bench.views import runs_frame, scores_frame
 
 __all__ = [
     "Notebook",
@@ -17,4 +19,7 @@ __all__ = [
     "read_schema",
     "records",
     "run",
+    "runs_frame",
+    "scores_frame",
+    "sweep",
 ]
