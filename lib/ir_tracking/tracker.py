@@ -31,6 +31,7 @@ STRENGTH_RATE = 0.1  # of the usual strength towards the present one
 MAX_REFINEMENT_PX = 1.5  # further away lies something else
 # targets of one pass that are expected this near to one another melt into one spot: where it is says little of either
 MEETING_PX, MEETING_NOISE_PX = 6.0, 5.0
+SAME_PX = 2.0  # centres this near are those of one spot, which is one target's only
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,9 @@ class Tracker:
         spreads = self._spreads(motion) if has_motion else None
         sight = self._look(plane, motion.centres, self.sizes, spreads=spreads)
         seen = self._believed(sight, motion.centres, spreads)
-        found = self._search(plane, motion, seen)
+        if has_motion:
+            seen &= ~_taken(sight.centres, motion.centres, seen)
+        found = self._search(plane, motion, seen, taken=sight.centres[seen])
         for idx, one in found.items():
             sight.centres[idx], sight.sizes[idx], sight.scores[idx] = one.centre, one.size, one.score
             sight.strengths[idx] = one.strength
@@ -393,8 +396,11 @@ class Tracker:
         strength = spots[own, 2].amax() if bool(own.any()) else spots[:, 2].amax() if len(spots) else 0.0
         return spots[~own & (spots[:, 2] >= KNOWN_STRENGTH * strength), :2]
 
-    def _search(self, plane: Tensor, motion: ConstantVelocity, seen: Tensor) -> dict[int, _Found]:
-        """Targets that are found again among the peaks of the whole filtered frame, within what motion allows."""
+    def _search(self, plane: Tensor, motion: ConstantVelocity, seen: Tensor, *, taken: Tensor) -> dict[int, _Found]:
+        """Targets that are found again among the peaks of the whole filtered frame, within what motion allows.
+
+        taken: (K, 2), centres of the targets that were seen: their spots are no one else's.
+        """
         wanted = [
             idx
             for idx in range(len(seen))
@@ -404,6 +410,7 @@ class Tracker:
             return {}
         response = suppress_background(plane, settings=self.settings.filter).filtered[0]
         spots = peaks(response, number=16 * self.settings.num_candidates)[:, :2].to("cpu", torch.float64)
+        spots = spots[(torch.cdist(spots, taken) > SAME_PX).all(dim=1)]
         found = {}
         for idx in wanted:
             spread = float(self._spreads(motion)[idx])
@@ -434,6 +441,13 @@ class Tracker:
 def _meeting(centres: Tensor) -> Tensor:
     """Which of the centres (N, 2) have another one near."""
     return (torch.cdist(centres, centres) < MEETING_PX).sum(dim=1) > 1
+
+
+def _taken(centres: Tensor, expected: Tensor, seen: Tensor) -> Tensor:
+    """Which targets (N,) found a spot that another one, which is expected nearer to it, found too."""
+    off = (centres - expected).norm(dim=1)
+    same = (torch.cdist(centres, centres) < SAME_PX) & seen[:, None] & seen
+    return (same & (off < off[:, None])).any(dim=1)
 
 
 def check_box(box: Box, *, width: int, height: int) -> tuple[float, float, float, float]:

@@ -71,9 +71,11 @@ def test_several_targets_are_each_alone() -> None:
         assert float(errors([tracks[idx] for tracks in found], path[1:]).max()) < 1.2
 
 
-def test_targets_that_meet_go_on_each_its_way() -> None:
-    paths = [straight(60, start=(20.0, 30.0), step=(0.9, 0.5)), straight(60, start=(20.0, 60.0), step=(0.9, -0.5))]
-    clips = [spot_clip(path, noise=0.5) for path in paths]
+@pytest.mark.parametrize(("rise", "stronger"), [(0.5, 0.0), (0.15, 6.0)], ids=["equal", "slow, one is stronger"])
+def test_targets_that_meet_go_on_each_its_way(rise: float, stronger: float) -> None:
+    half = 79 / 2 * rise
+    paths = [straight(80, start=(20.0, 45.0 - side * half), step=(0.7, side * rise)) for side in (1, -1)]
+    clips = [spot_clip(path, height=20 + idx * stronger) for idx, path in enumerate(paths)]
     frames = clips[0].frames + clips[1].frames - 100
     tracking = Tracker(load_network())
     tracking.start_many(frames[0], [clip.boxes[0] for clip in clips])
