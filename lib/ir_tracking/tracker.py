@@ -11,8 +11,9 @@ from torch import Tensor
 from lib.errors import LabError, ShapeError, SpecError
 from lib.ir_tracking.anchors import anchor_grid
 from lib.ir_tracking.background import check_frames, suppress_background
+from lib.ir_tracking.companions import NEAR_PX, Around, Companions, Expected, Verdict
 from lib.ir_tracking.crops import context_side, crops_of, input_planes, search_side
-from lib.ir_tracking.kalman import ConstantVelocity, MotionSettings
+from lib.ir_tracking.kalman import ConstantAcceleration, ConstantVelocity, MotionSettings
 from lib.ir_tracking.network import SiameseNetwork
 from lib.ir_tracking.peaks import centre_of_mass, peaks
 from lib.ir_tracking.select import Selected, cosine_window, select
@@ -25,11 +26,12 @@ MEASUREMENT_SHARE = 0.03  # of a large box's side: how well its centre is measur
 # a spot this strong, over the target's own, that was there beside the target isn't the target when it comes back;
 # it is looked for at its old place and so many pixels around it, more for each frame since
 KNOWN_STRENGTH, KNOWN_PX, KNOWN_SPEED_PX, KNOWN_MOST_PX = 0.5, 1.5, 0.35, 5.0
-NEAR_PX = 3.0  # of its own spot
 FOUND_STRENGTH = 0.5  # a target that comes back is at least this strong, and at most as much stronger
 STRENGTH_RATE = 0.1  # of the usual strength towards the present one
+LOOK_SPREAD_PX = 1.0  # of a spot that is looked at by itself
 MAX_REFINEMENT_PX = 1.5  # further away lies something else
-# targets of one pass that are expected this near to one another melt into one spot: where it is says little of either
+# targets of one pass that are expected this near to one another melt into one spot: where it is says little of either,
+# unless both are fitted
 MEETING_PX, MEETING_NOISE_PX = 6.0, 5.0
 SAME_PX = 2.0  # centres this near are those of one spot, which is one target's only
 
@@ -55,6 +57,9 @@ class TrackerSettings:
     found_score: float = 0.6  # what it takes to believe in a target that wasn't seen in the frame before
     found_spreads: float = 2.0  # and how near it must be to where it is expected, in deviations
     lost_after: int = 5  # frames without a sight after which the whole frame is searched; 0: never
+    companions: bool = (
+        True  # spots beside a small target are followed, so that none is mistaken for it; needs the prior
+    )
     num_candidates: int = 12  # peaks of the filter that the network looks at then
 
     filter: FilterSettings = field(default_factory=FilterSettings)  # eqs 2-4
@@ -179,6 +184,8 @@ class Tracker:
         view = self._view(plane, windows)
         self.kernels = self.network.template(self._crops(view, windows, self.network_settings.template_px))
         self.motion = ConstantVelocity(centres, self.settings.motion)
+        self.smooth = ConstantAcceleration(centres, self.settings.motion)
+        self.companions = [Companions(self.settings.motion) for _ in centres]
         self.sizes = sizes
         self.num_unseen = torch.zeros(len(centres), dtype=torch.long)
         self.frame_shape = (height, width)
@@ -198,47 +205,111 @@ class Tracker:
                 f"frames must keep their size: got {tuple(plane.shape[-2:])} after {self.frame_shape}; "
                 "resize the frame, or start again with a box in it"
             )
-        motion = self.motion.copy()
+        motion, smooth = self.motion.copy(), self.smooth.copy()
         limits = torch.tensor(self.frame_shape[::-1], dtype=torch.float64)
         shift = 0.0 if self.network_settings.subpixel else PUBLISHED_SHIFT_PX
         # one rule for all targets of a pass
         has_motion = self.settings.motion_prior and float(self.sizes.amax()) < self.settings.motion_below_px
         if has_motion:
             motion.predict()
+            smooth.predict()
             motion.centres = torch.minimum(motion.centres.clamp(min=0), limits)
         spreads = self._spreads(motion) if has_motion else None
-        sight = self._look(plane, motion.centres, self.sizes, spreads=spreads)
-        seen = self._believed(sight, motion.centres, spreads)
+        sight, noise, verdicts = self._see(plane, motion, smooth, spreads)
+        seen = self._believed(sight, motion.centres, spreads, verdicts)
         if has_motion:
-            seen &= ~_taken(sight.centres, motion.centres, seen)
+            # spots that overlap were told apart
+            is_fitted = torch.tensor([verdict.overlap is not None for verdict in verdicts])
+            seen &= ~_taken(sight.centres, motion.centres, seen) | is_fitted
         found = self._search(plane, motion, seen, taken=sight.centres[seen])
         for idx, one in found.items():
             sight.centres[idx], sight.sizes[idx], sight.scores[idx] = one.centre, one.size, one.score
             sight.strengths[idx] = one.strength
             seen[idx] = True
         if has_motion:
-            noise = (MEASUREMENT_SHARE * self.sizes.prod(dim=1).sqrt()).clamp(min=self.settings.motion.measurement_px)
-            noise = torch.where(_meeting(motion.centres), MEETING_NOISE_PX, noise)
             motion.update(sight.centres, seen=seen, spread_px=noise)
+            smooth.update(sight.centres, seen=seen, spread_px=noise)
+            for idx, verdict in enumerate(verdicts):
+                if verdict.touches:
+                    motion.states[idx] = smooth.states[idx, :2]
         else:
-            motion.centres = torch.where(seen[:, None], sight.centres, motion.centres)
+            motion.centres = smooth.centres = torch.where(seen[:, None], sight.centres, motion.centres)
         motion.centres = torch.minimum((motion.centres - shift).clamp(min=0), limits) + shift
         sizes = torch.where(seen[:, None], sight.sizes, self.sizes)
         self.sizes = torch.minimum(sizes.clamp(min=self.settings.min_box_px), limits)
         self.num_unseen = torch.where(seen, 0, self.num_unseen + 1)
-        self.motion = motion
+        self.motion, self.smooth = motion, smooth
         self._remember(plane, seen)
         self.strengths = torch.where(seen, self.strengths.lerp(sight.strengths, STRENGTH_RATE), self.strengths)
         return self._tracks(sight.scores, shift=shift)
 
-    def _believed(self, sight: _Sight, expected: Tensor, spreads: Tensor | None) -> Tensor:
+    def _see(
+        self, plane: Tensor, motion: ConstantVelocity, smooth: ConstantAcceleration, spreads: Tensor | None
+    ) -> tuple[_Sight, Tensor, list[Verdict]]:
+        """What is seen around where the targets are expected, the deviation (N,) of its centres, and who is beside."""
+        view = self._view(plane, self._windows(motion.centres, self.sizes))
+        sight = self._look(view, motion.centres, self.sizes, spreads=spreads)
+        noise = (MEASUREMENT_SHARE * self.sizes.prod(dim=1).sqrt()).clamp(min=self.settings.motion.measurement_px)
+        noise = torch.where(_meeting(motion.centres), MEETING_NOISE_PX, noise)
+        if spreads is None or not self.settings.companions:
+            return sight, noise, [Verdict()] * len(noise)
+        verdicts = self._verdicts(view, motion, smooth, sight, spreads)
+        self._heed(verdicts, plane, sight, noise)
+        return sight, noise, verdicts
+
+    def _verdicts(
+        self, view: _View, motion: ConstantVelocity, smooth: ConstantAcceleration, sight: _Sight, spreads: Tensor
+    ) -> list[Verdict]:
+        """What the spots beside each target say of it; nothing where it shows no spot."""
+        around = Around(self._response(view), view.planes[2], torch.tensor([view.left, view.top], dtype=torch.float64))
+        verdicts = []
+        for idx, companions in enumerate(self.companions):
+            if not self._has_spot(idx):
+                verdicts.append(Verdict())
+                continue
+            variance = float(motion.covariances[idx, 0, 0])
+            target = Expected(
+                centre=motion.centres[idx],
+                variance=variance,
+                smooth_centre=smooth.centres[idx],
+                # after long the smooth model knows nothing any more
+                smooth_variance=min(float(smooth.covariances[idx, 0, 0]), variance),
+                strength=float(self.strengths[idx]),
+                side_px=float(self.sizes[idx].prod().sqrt()),
+                gate_px=self.settings.found_spreads * float(spreads[idx]),
+                was_seen=not self.num_unseen[idx],
+            )
+            verdicts.append(companions.step(around, target, sight.centres[idx]))
+        return verdicts
+
+    def _heed(self, verdicts: list[Verdict], plane: Tensor, sight: _Sight, noise: Tensor) -> None:
+        """Changes what was seen, and how well it is measured, to what the spots beside the targets say."""
+        for idx, verdict in enumerate(verdicts):
+            if verdict.is_hidden:
+                sight.scores[idx] = 0
+            elif verdict.overlap is not None:
+                sight.centres[idx], sight.sizes[idx] = verdict.overlap.centre, self.sizes[idx]
+                sight.strengths[idx], noise[idx] = verdict.overlap.strength, verdict.overlap.spread_px
+            elif verdict.instead is not None:
+                spot = self._look_at(plane, idx, verdict.instead[None], spread_px=LOOK_SPREAD_PX)
+                is_there = float((spot.centres[0] - verdict.instead).norm()) <= SAME_PX
+                sight.centres[idx], sight.sizes[idx] = spot.centres[0], spot.sizes[0]
+                sight.scores[idx], sight.strengths[idx] = spot.scores[0] * is_there, spot.strengths[0]
+
+    def _believed(self, sight: _Sight, expected: Tensor, spreads: Tensor | None, verdicts: list[Verdict]) -> Tensor:
         """Which proposals (N,) are the targets: likely and near; one that was hidden also strong, and not known."""
         hidden = self.num_unseen > 0
         seen = sight.scores >= torch.where(hidden, self.settings.found_score, self.settings.lost_score)
+        overlaps = {idx: verdict.overlap for idx, verdict in enumerate(verdicts) if verdict.overlap is not None}
         if spreads is not None:
             gates = torch.where(hidden, self.settings.found_spreads, self.settings.gate_spreads)
-            seen &= (sight.centres - expected).norm(dim=1) <= gates * spreads
+            is_near = (sight.centres - expected).norm(dim=1) <= gates * spreads
+            is_near[list(overlaps)] = True  # the fit has seen to it
+            seen &= is_near
         for idx in (seen & hidden).nonzero()[:, 0].tolist():
+            if idx in overlaps:
+                seen[idx] = FOUND_STRENGTH <= overlaps[idx].share <= 1 / FOUND_STRENGTH
+                continue
             one = slice(idx, idx + 1)
             is_strong, is_known = self._is_strong(idx, sight.strengths[one]), self._is_known(idx, sight.centres[one])
             seen[idx] = bool(is_strong) and not bool(is_known)
@@ -299,7 +370,7 @@ class Tracker:
 
     def _look(
         self,
-        plane: Tensor,
+        view: _View,
         centres: Tensor,
         sizes: Tensor,
         *,
@@ -309,7 +380,6 @@ class Tracker:
         """The best proposal in each search window."""
         windows = self._windows(centres, sizes)
         zooms = self.network_settings.search_px / windows[:, 2:]
-        view = self._view(plane, windows)
         crops = self._crops(view, windows, self.network_settings.search_px)
         maps = self.network.search(kernels or self.kernels, crops)
         best = select(
@@ -324,6 +394,14 @@ class Tracker:
         sight = self._in_frame(best, centres, sizes, zooms)
         centres = self._refined(sight, view)
         return replace(sight, centres=centres, strengths=self._strengths(view, centres))
+
+    def _look_at(self, plane: Tensor, idx: int, centres: Tensor, *, spread_px: float | None = None) -> _Sight:
+        """The best proposal for one target in windows around some centres (K, 2), near them if `spread_px` is given."""
+        sizes = self.sizes[idx].expand(len(centres), 2)
+        kernels = [kernel[idx : idx + 1].expand(len(centres), -1, -1, -1) for kernel in self.kernels]
+        spreads = None if spread_px is None else torch.full((len(centres),), spread_px, dtype=torch.float64)
+        view = self._view(plane, self._windows(centres, sizes))
+        return self._look(view, centres, sizes, kernels=kernels, spreads=spreads)
 
     def _in_frame(self, best: Selected, centres: Tensor, sizes: Tensor, zooms: Tensor) -> _Sight:
         found = torch.cat([best.boxes, best.scores[:, None], best.penalties[:, None]], dim=1).to("cpu", torch.float64)
@@ -387,6 +465,10 @@ class Tracker:
         reach = min(KNOWN_PX + KNOWN_SPEED_PX * float(self.num_unseen[idx]), KNOWN_MOST_PX)
         return (torch.cdist(centres, known) <= reach).any(dim=1)
 
+    def _is_companion(self, idx: int, centres: Tensor) -> Tensor:
+        """Which of some centres (K, 2) lie on a spot that was beside the target for a while."""
+        return (torch.cdist(centres, self.companions[idx].centres) <= NEAR_PX).any(dim=1)
+
     def _spots_beside(self, idx: int) -> Tensor:
         """Centres (K, 2) of strong spots in the frame where a target was last seen, without its own."""
         response = suppress_background(self.last_seen[idx], settings=self.settings.filter).filtered[0]
@@ -416,13 +498,12 @@ class Tracker:
             spread = float(self._spreads(motion)[idx])
             distance = (spots - motion.centres[idx]).norm(dim=1)
             near = spots[distance <= self.settings.found_spreads * spread]
-            near = near[~self._is_known(idx, near)][: self.settings.num_candidates]
+            near = near[~self._is_known(idx, near) & ~self._is_companion(idx, near)][: self.settings.num_candidates]
             if not len(near):
                 continue
-            kernels = [kernel[idx : idx + 1].expand(len(near), -1, -1, -1) for kernel in self.kernels]
-            sight = self._look(plane, near, self.sizes[idx].expand(len(near), 2), kernels=kernels)
+            sight = self._look_at(plane, idx, near)
             off = (sight.centres - motion.centres[idx]).norm(dim=1) / spread
-            believed = sight.scores * self._is_strong(idx, sight.strengths)
+            believed = sight.scores * self._is_strong(idx, sight.strengths) * ~self._is_companion(idx, sight.centres)
             best = int((believed * torch.exp(-0.5 * off.square())).argmax())
             if believed[best] >= self.settings.found_score:
                 found[idx] = _Found(*(part[best] for part in (sight.centres, sight.sizes, believed, sight.strengths)))

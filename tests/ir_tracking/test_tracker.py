@@ -85,6 +85,34 @@ def test_targets_that_meet_go_on_each_its_way(rise: float, stronger: float) -> N
         assert float((centre(track) - path[-1]).norm()) < 1
 
 
+@pytest.mark.parametrize("height", [20.0, 30.0])
+def test_a_target_is_kept_where_it_meets_another_that_nobody_named(height: float) -> None:
+    # at a small angle: they overlap for sixteen frames, and the other one may be the brighter
+    path, other = straight(70, start=(20.0, 52.0), step=(1.1, -0.2)), straight(70, start=(20.0, 35.0), step=(1.1, 0.3))
+    frames = spot_clip(path).frames + spot_clip(other, height=height, noise=0).frames - 100
+    errors_by_setting = {}
+    for companions in (True, False):
+        tracking = tracker(TrackerSettings(companions=companions))
+        tracking.start(frames[0], spot_clip(path).boxes[0])
+        tracks = [tracking.step(frame) for frame in frames[1:]]
+        errors_by_setting[companions] = float(errors(tracks, path[1:])[-10:].max())
+    assert errors_by_setting[True] < 1.2
+    if height == 30:
+        assert errors_by_setting[False] > 5
+
+
+def test_a_hidden_target_is_not_found_on_the_spot_beside_it() -> None:
+    path, other = straight(50, step=(0.9, 0.0)), straight(50, start=(30.0, 50.0), step=(0.9, 0.0))
+    hidden = spot_clip(path).frames
+    hidden[20:38] = spot_clip(path, height=0.0).frames[20:38]
+    frames = hidden + spot_clip(other, noise=0).frames - 100
+    tracking = tracker()
+    tracking.start(frames[0], spot_clip(path).boxes[0])
+    tracks = [tracking.step(frame) for frame in frames[1:]]
+    assert not any(track.seen for track in tracks[20:37])
+    assert float(errors(tracks, path[1:])[-8:].max()) < 1.2
+
+
 def test_a_hidden_target_goes_on_and_is_found_again() -> None:
     path = straight(40)
     clip = spot_clip(path)
