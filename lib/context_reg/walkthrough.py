@@ -197,6 +197,11 @@ def predict(trained: Trained, image: Tensor) -> Tensor:
     return scores[0].softmax(0).cpu()
 
 
+def unevenness(probabilities: Tensor) -> float:
+    """Mean over pixels of the differences of neighbouring probabilities (C, H, W), whatever the picture says."""
+    return float(responses(probabilities, initial_kernels("differences")).abs().sum((0, 1)).mean())
+
+
 def loss_lines(steps: Sequence[Step]) -> dict[str, tuple[list[float], list[float]]]:
     """Parts of the loss over the steps, each a mean over some of them: name -> (step numbers, values)."""
     chunks = [steps[at : at + SMOOTHING_STEPS] for at in range(0, len(steps), SMOOTHING_STEPS)]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lib.context_reg.scenes import class_names, share_of_classes, simulated_rooms
+from lib.context_reg.scenes import simulated_rooms
 from lib.errors import SpecError
 
 HEIGHT = 48
@@ -40,13 +40,12 @@ def test_four_classes_are_the_same_rooms_seen_coarsely(rooms):
         assert len(coarse.labels[rooms[0].labels == fine].unique()) == 1
 
 
-def test_shares_add_up(rooms):
-    shares = share_of_classes(rooms, 40)
-    assert float(shares.sum()) == pytest.approx(1)
-    assert (shares > 0).sum() > 8
+def test_hha_comes_when_asked_for():
+    room = simulated_rooms(1, seed=4, height_px=120, hha=True)[0]
+    assert room.hha.shape == (3, 120, 160)
+    assert 0 <= float(room.hha.min()) <= float(room.hha.max()) <= 1
 
 
 def test_other_class_counts_are_refused():
-    assert [len(class_names(count)) for count in (4, 40)] == [4, 40]
-    with pytest.raises(SpecError, match="4 or 40: got 13"):
-        class_names(13)
+    with pytest.raises(SpecError, match="40 or 4: got 13"):
+        simulated_rooms(1, seed=0, height_px=HEIGHT, num_classes=13)
