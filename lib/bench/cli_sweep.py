@@ -11,6 +11,8 @@ from lib.bench.console import duration, print_columns, split_pairs
 from lib.bench.plan import Plan
 from lib.bench.sweeps import Progress, Sweep, estimate_s, find_sweep, list_sweeps, run_plans
 
+BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} cells in {elapsed}{postfix}"
+
 
 def sweep(
     name: Annotated[str, typer.Argument(help="A declared sweep or a notebook.", show_default=False)] = "",
@@ -53,7 +55,7 @@ def _show_summary(chosen: Sweep, plans: Sequence[Plan]) -> None:
     if not found.rows:
         return
     if not found.units:
-        typer.echo("each cell has many scores; see `nocturne runs --scores --format csv` or `nocturne table`")
+        typer.echo("no score is one number a cell; see `nocturne runs --scores` or `nocturne table`")
         return
     head, *lines = found.table()
     print_columns(lines, header=head)
@@ -70,7 +72,7 @@ def run_on_workers(
     """
     from tqdm import tqdm
 
-    with tqdm(total=len(plans), unit="cell", disable=None, leave=False) as bar:
+    with tqdm(total=len(plans), bar_format=BAR, disable=None, leave=False) as bar:
 
         def show(progress: Progress) -> None:
             bar.n = progress.done + len(progress.failed)

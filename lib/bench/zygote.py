@@ -63,6 +63,8 @@ def _serve(control: socket.socket) -> dict[str, Any] | None:
     for pid in (pid for pid, code in ended.items() if code is None):
         with contextlib.suppress(OSError):
             os.killpg(pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            os.waitpid(pid, 0)
     return None
 
 
