@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from lib.context_reg.evaluate import count
 from lib.context_reg.networks import NetworkSettings
 from lib.context_reg.recipes import TrainingSettings
 from lib.context_reg.settings import RegularizationSettings
-from lib.context_reg.train import train
+from lib.context_reg.train import Trained, train
 from lib.data.atomic import appears_whole
 from lib.data.labels import LabelledPicture
 from lib.errors import DataMissing
@@ -73,8 +73,12 @@ def run_once(
     settings: TrainingSettings,
     variant: str,
     vgg: str | Path | None = None,
+    seen: Callable[[Run, Trained], None] | None = None,
 ) -> Run:
-    """Trains once and scores the result on the test pictures, whose labels nothing before has seen."""
+    """Trains once and scores the result on the test pictures, whose labels nothing before has seen.
+
+    seen: is given the run and what was trained, before the network is dropped.
+    """
     started = time.perf_counter()
     trained = train(data, network=network, settings=settings, vgg=vgg)
     seconds = time.perf_counter() - started
@@ -82,7 +86,7 @@ def run_once(
     names = network.class_names or tuple(str(idx) for idx in range(network.num_classes))
     matrix = meter.matrix.double()
     iu = matrix.diagonal() / (matrix.sum(0) + matrix.sum(1) - matrix.diagonal())
-    return Run(
+    run = Run(
         host=network.host,
         variant=variant,
         seed=settings.seed,
@@ -94,6 +98,9 @@ def run_once(
         kernels=None if trained.kernels is None else trained.kernels.tolist(),
         settings={"network": asdict(network), "training": asdict(settings)},
     )
+    if seen is not None:
+        seen(run, trained)
+    return run
 
 
 def _there(values: Mapping[str, float]) -> dict[str, float]:
@@ -115,11 +122,12 @@ def run_all(
     seeds: Sequence[int],
     vgg: str | Path | None = None,
     folder: Path | None = None,
+    seen: Callable[[Run, Trained], None] | None = None,
 ) -> list[Run]:
     """Every host by every variant by every seed; seeds outermost, so that what is there early can be compared.
 
     variants: what is added to the softmax loss, by name. folder: one JSON file a run, written whole; those that are
-    there are read instead of run again.
+    there are read instead of run again. seen: as in `run_once`, for those that are run.
     """
     runs = []
     for seed in seeds:
@@ -130,7 +138,7 @@ def run_all(
                 if path is not None and path.is_file():
                     runs.append(Run(**json.loads(path.read_text(encoding="utf-8"))))
                     continue
-                run = run_once(data, test, network=network, settings=chosen, variant=variant, vgg=vgg)
+                run = run_once(data, test, network=network, settings=chosen, variant=variant, vgg=vgg, seen=seen)
                 if path is not None:
                     with appears_whole(path) as part:
                         part.write_text(json.dumps(asdict(run), indent=1), encoding="utf-8")

@@ -121,7 +121,7 @@ def boundary_matches(
     radius = math.ceil(tolerance * math.hypot(*theirs.shape))
     span = np.arange(-radius, radius + 1)
     disc = (span[:, None] ** 2 + span[None] ** 2 <= radius**2).astype(np.uint8)
-    edges = [_beside_another(one, ignore) for one in (ours, theirs)]
+    edges = [class_borders(one, ignore) for one in (ours, theirs)]
     counts = np.zeros((4, num_classes), dtype=np.int64)
     for label in range(num_classes):
         mine, true = (edge & (one == label) for edge, one in zip(edges, (ours, theirs), strict=True))
@@ -132,7 +132,7 @@ def boundary_matches(
     return Matches(*counts)
 
 
-def _beside_another(labels: NDArray[np.int64], ignore: int) -> NDArray[np.bool_]:
+def class_borders(labels: NDArray[np.int64], ignore: int = VOID) -> NDArray[np.bool_]:
     """Pixels (H, W) with one of the four neighbours in another class; void is none."""
     found = np.zeros(labels.shape, dtype=bool)
     for axis in (0, 1):
