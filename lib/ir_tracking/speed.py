@@ -1,4 +1,4 @@
-"""What `nocturne speed ir_tracking` times: the multi-level filter against OpenCV, scikit-image and SciPy."""
+"""What `nocturne speed ir_tracking` times: the filter against OpenCV, scikit-image and SciPy; networks and tracker."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,15 +8,22 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Generator, Tensor
 
 from lib.ir_tracking.background import suppress_background, suppress_with_shifts
+from lib.ir_tracking.network import SiameseNetwork
+from lib.ir_tracking.network_settings import NetworkSettings
+from lib.ir_tracking.scan_settings import ScanSettings
 from lib.ir_tracking.settings import FilterSettings
+from lib.ir_tracking.simulator import ScanSimulator
+from lib.ir_tracking.tracker import Tracker
+from lib.ir_tracking.weights import load_network
 from lib.timing import Race
 
 SIZE = (480, 640)
 LENGTHS = (9, 15, 21)
 OPENING_PX = 3
+TRACKED, REAL_TIME_FPS = 20, 60
 NO_GPU = "needs a GPU"
 
 Frame = NDArray[Any]
@@ -26,7 +33,7 @@ Opening = Callable[[Frame, Frame], Frame]
 
 def races() -> list[Race]:
     """Every row of the table, on cloudy 8-bit frames with noise (seed 0)."""
-    return [*_filter_races(), _gpu_race()]
+    return [*_filter_races(), _gpu_race(), _wide_race(), _tracker_race()]
 
 
 def cloudy_frame(height: int, width: int) -> Tensor:
@@ -119,4 +126,54 @@ def _gpu_race() -> Race:
         "OpenCV, CPU",
         lambda: [peer() for _ in range(32)],
         10,
+    )
+
+
+def _wide_race() -> Race:
+    """One search pass of the network of the published width, its template computed once: ours folds the norms."""
+    settings = NetworkSettings()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        plain = SiameseNetwork(settings).eval()
+    folded = plain.folded()
+    crops = [torch.randn(1, 3, side, side) for side in (settings.template_px, settings.search_px)]
+    last = [crop.to(memory_format=torch.channels_last) for crop in crops]
+    with torch.no_grad():
+        kernels, folded_kernels = plain.template(crops[0]), folded.template(last[0])
+
+    @torch.no_grad()
+    def by_torch() -> Tensor:
+        return plain.search(kernels, crops[1]).classes
+
+    @torch.no_grad()
+    def ours() -> Tensor:
+        return folded.search(folded_kernels, last[1]).classes
+
+    def check() -> str:
+        expected = by_torch()
+        return f"off by {float((ours() - expected).abs().max() / expected.abs().max()):.0e} of the highest"
+
+    return Race("network of AlexNet's width, a search pass", ours, "torch, eager", by_torch, 1.25, check=check)
+
+
+def _tracker_race() -> Race:
+    """Filter and track with the shipped small network a target that is always there."""
+    height, width = SIZE
+    settings = ScanSettings(
+        height_px=height, width_px=width, num_frames=TRACKED + 1, scr=(6.0, 6.0), fades=0.0, occlusions=0.0
+    )
+    scan = ScanSimulator(settings, generator=Generator().manual_seed(0)).simulate()
+    tracker = Tracker(load_network())
+
+    def track() -> None:
+        tracker.start(scan.frames[0], scan.boxes[0, 0])
+        for frame in scan.frames[1:]:
+            tracker.step(frame)
+
+    return Race(
+        f"small network, filter and track {TRACKED} frames",
+        track,
+        f"{REAL_TIME_FPS} frames a second",
+        TRACKED / REAL_TIME_FPS,
+        1,
     )

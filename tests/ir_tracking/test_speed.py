@@ -31,6 +31,16 @@ def test_every_row_has_its_peer_or_says_what_is_missing() -> None:
     rows = races()
     assert [row.goal for row in rows if "by shifts, L = 15" in row.work] == [0.7, 25, 25]
     assert all(callable(row.ours) or isinstance(row.ours, str) for row in rows)
-    assert {row.check() for row in rows if row.check} == {"same bits"}
+    filters = [row for row in rows if row.work.startswith("filter")]
+    assert {row.check() for row in filters if row.check} == {"same bits"}
     if not torch.cuda.is_available():
         assert [row.ours for row in rows if "GPU" in row.work] == ["needs a GPU"]
+
+
+def test_networks_and_tracker_run() -> None:
+    wide, small = races()[-2:]
+    assert wide.check is not None
+    assert float(wide.check().split()[2]) < 1e-3
+    assert callable(small.ours)
+    small.ours()
+    assert small.peer == pytest.approx(20 / 60)
