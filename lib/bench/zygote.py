@@ -61,10 +61,10 @@ def _serve(control: socket.socket) -> dict[str, Any] | None:
                 answer = pid
             control.sendall(f"{json.dumps(answer)}\n".encode())
     for pid in (pid for pid, code in ended.items() if code is None):
+        os.kill(pid, signal.SIGKILL)  # not reaped, so still this kernel, also where it leads no group yet
         with contextlib.suppress(OSError):
             os.killpg(pid, signal.SIGKILL)
-        with contextlib.suppress(OSError):
-            os.waitpid(pid, 0)
+        os.waitpid(pid, 0)
     return None
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from lib.seeds import mean_interval, verdict_of
 from lib.show.ablations import ablation_plot, interval_table
 from lib.show.canvas import ShownFigure
-from lib.show.plots import mean_interval
 from lib.show.progress import progress
 from lib.show.scores import Measures, label_of, score_entries
 from lib.show.tables import Table, table
@@ -96,14 +96,16 @@ def effects_table(
 ) -> Table:
     """Largest mean change that each choice makes to each measure, or "." where it drowns.
 
-    A change counts when its 95 % interval over the scenes leaves out 0 and its size is above the noise floor.
+    A change counts by the rules of lib.seeds: at least three scenes, a 95 % interval over them that leaves out 0, and a
+    size above the noise floor.
     """
     rows = []
     for sweep, floor in zip(sweeps, floors, strict=True):
         row = [sweep.axis.name]
         for measure, by_setting in sweep.changes().items():
-            clear = [mean_interval(by_setting[label]) for label in by_setting if label != sweep.axis.default]
-            seen = [mean for mean, half_width in clear if abs(mean) > max(half_width, floor[measure])]
+            held = [values for label, values in by_setting.items() if label != sweep.axis.default]
+            shown = [values for values in held if verdict_of(values, noise_floor=floor[measure]) == "changed"]
+            seen = [mean_interval(values)[0] for values in shown]
             row.append(f"{max(seen, key=abs):+.2f}" if seen else ".")
         rows.append(row)
     return table(rows, ["choice", *(label_of(measures[name]) for name in sweeps[0].scores)])
