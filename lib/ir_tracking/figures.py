@@ -8,8 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lib.ir_tracking.look import Look, best_proposals, energy, look_again, similarity
+from lib.ir_tracking.peaks import peaks
 from lib.ir_tracking.scan_parts import FINE_PER_PITCH, VIEW_PITCHES, point_radiance, point_samples
 from lib.ir_tracking.settings import FilterSettings
+from lib.ir_tracking.tracker import TrackerSettings
 from lib.ir_tracking.walkthrough import Follow, crop_around, filter_stages, spans
 from lib.show.canvas import LINES, MARKERS, PALETTE, ShownFigure, drawing, pixels
 from lib.show.figures import PAGE_WIDTH_IN, TITLE_HEIGHT_IN
@@ -28,7 +30,7 @@ LOW, HIGH = 0.001, 0.999  # quantiles of a plane that are drawn black and white
 BRIGHTEST_SAMPLE = 0.65  # of a point's energy: white where scanners are compared
 PANEL_ZOOM = 6
 PLANE_NAMES = ("frame", "U", "M")  # the network's three inputs
-STAGES_REACH_PX, FILM_REACH_PX = 24, 20
+STAGES_REACH_PX, FILM_REACH_PX, SEARCH_REACH_PX = 24, 20, 36
 
 
 def scan_figure(settings: "ScanSettings", oversamplings: Sequence[tuple[int, int]]) -> ShownFigure:
@@ -130,7 +132,7 @@ def filtered(frame: Tensor, box: Tensor, values: Mapping[str, float]) -> bytes:
     low, high = _limits(near["I"])
     shown = [(near["I"] - low) / (high - low), near["U = I - E"] / top, near["M"] / top]
     rows = F.interpolate(torch.cat(shown, dim=1)[None, None].float(), scale_factor=PANEL_ZOOM, mode="nearest")[0]
-    return jpeg(rows.clamp(0, 1).expand(3, -1, -1))
+    return jpeg(rows.clamp(0, 1).expand(3, -1, -1).cpu())
 
 
 def crops_figure(look: Look) -> ShownFigure:
@@ -253,20 +255,37 @@ def film(frames: Tensor, followed: Follow, numbers: Sequence[int], *, reach_px: 
     return figure
 
 
-def path_figure(frame: Tensor, followed: Follow) -> ShownFigure:
-    """Paths of all targets over one frame (H, W), the truth dotted."""
-    width = 0.6 * PAGE_WIDTH_IN
-    with drawing(width, width * frame.shape[0] / frame.shape[1], photographic=True) as figure:
-        axes = figure.add_subplot()
-        _plane(axes, frame, "")
-        for boxes, look, label in ((followed.boxes, OURS_LOOK, "tracked"), (followed.truths, TRUTH_LOOK, "true")):
-            for target in range(boxes.shape[1]):
-                x, y = (boxes[:, target, axis] + boxes[:, target, axis + 2] / 2 - 0.5 for axis in (0, 1))
-                style = {"color": look["edgecolor"], "linestyle": look["linestyle"], "linewidth": look["linewidth"]}
-                axes.plot(x, y, label=label if target == 0 else None, **style)
-        axes.legend(loc="upper right", labelcolor="white")
-        axes.set_xlim(-0.5, frame.shape[1] - 0.5)
-        axes.set_ylim(frame.shape[0] - 0.5, -0.5)
+def search_figure(
+    frame: Tensor, followed: Follow, number: int, look: Look, *, settings: TrackerSettings
+) -> ShownFigure:
+    """Where a lost target is looked for in a frame (H, W): the spots of M within reach, and the network's scores.
+
+    look: region selection around the expected place. The circle is as wide as the tracker believes in a return.
+    """
+    from matplotlib.patches import Circle
+
+    expected = followed.expected[number, 0]
+    reach = settings.found_spreads * float(followed.spreads[number, 0])
+    filtered = filter_stages(frame, settings.filter)["M"]
+    spots = peaks(filtered, number=settings.num_candidates).cpu()
+    near, moved = crop_around(frame, torch.tensor([*expected.tolist(), 0.0, 0.0]), reach_px=SEARCH_REACH_PX)
+    shift = moved[:2] - expected
+    with drawing(PAGE_WIDTH_IN, PAGE_WIDTH_IN / 3 + TITLE_HEIGHT_IN, photographic=True) as figure:
+        cells = figure.subplots(1, 3)
+        _plane(cells[0], near, f"frame {number}, the truth dotted")
+        box = followed.truths[number, 0].clone()
+        box[:2] += shift
+        _draw_box(cells[0], box, TRUTH_LOOK, margin_px=BOX_MARGIN_PX)
+        part = crop_around(filtered, torch.tensor([*expected.tolist(), 0.0, 0.0]), reach_px=SEARCH_REACH_PX)[0]
+        _plane(cells[1], part, "M, its strongest spots", limits=(0.0, max(float(part.max()), 1e-9)))
+        x, y = ((spots[:, axis] + float(shift[axis]) - 0.5).tolist() for axis in (0, 1))
+        cells[1].plot(x, y, linestyle="none", marker="o", markersize=9, markerfacecolor="none", color=PALETTE[2])
+        for cell in cells[:2]:
+            place = tuple((moved[:2] - 0.5).tolist())
+            cell.add_patch(Circle((place[0], place[1]), reach, fill=False, edgecolor=PALETTE[5], linestyle=LINES[1]))
+            cell.set_xlim(-0.5, near.shape[1] - 0.5)
+            cell.set_ylim(near.shape[0] - 0.5, -0.5)
+        _plane(cells[2], look.scores.amax(dim=0), "the network's scores in its window", limits=(0, 1))
     return figure
 
 

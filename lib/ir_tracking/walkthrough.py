@@ -232,6 +232,13 @@ def event_table(followed: Follow, *, target: int = 0) -> Table:
     return table(rows, ["", "frames", "centre error after it (px)"])
 
 
+def return_frame(followed: Follow, *, target: int = 0) -> int:
+    """Number of the frame in which a target is seen again after its longest absence; the last one if there is none."""
+    last = len(followed.seen) - 1
+    ended = [(end - first, end + 1) for first, end in spans(~followed.seen[:, target]) if end < last]
+    return max(ended)[1] if ended else last
+
+
 def kept_share(followed: Follow) -> list[float]:
     """Share of the frames after the first, in which a target is visible, that its box is within KEPT_PX, per target."""
     good = (followed.errors <= KEPT_PX) & followed.visible

@@ -1,6 +1,7 @@
 """Region selection step by step is the tracker's; layers, tables and figures show what they promise."""
 
 import io
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -73,6 +74,22 @@ def test_the_choice_is_that_of_the_tracker(network, clip, seen):
     x, y = (here.boxes.reshape(4, -1)[:2, here.chosen] / here.zoom + expected).tolist()
     # SiamRPN's window reads the same crop, without filtering more than the crop needs
     assert tracker.motion.centres[0].tolist() == pytest.approx([x, y], abs=1e-3)
+
+
+def test_every_device_sees_the_same(device, network, clip, seen):
+    there = deepcopy(network).to(device)
+    frames, boxes = clip.frames.to(device), clip.boxes.to(device)
+    centre = boxes[FRAME, :2] + boxes[FRAME, 2:] / 2
+    found = look.look_at(there, (frames[0], boxes[0]), frames[FRAME], centre + 1, spread_px=2.0, truth=boxes[FRAME])
+    assert found.ranks.device.type == device.type
+    torch.testing.assert_close(found.ranks.cpu(), seen.ranks, atol=1e-3, rtol=1e-3)
+    assert look.is_near(found)
+    followed = walk.follow(there, frames[:4], boxes[:4, None], clip.visible[:4, None].to(device))
+    assert float(followed.errors.max()) < 1
+    values = {"length": 11, "opening": 2}
+    assert len(figures.filtered(frames[2, 0], boxes[2], values)) > 100
+    layers = [look.fused_layers(there, crop) for crop in (found.template, found.search)]
+    assert titles(figures.features_figure(found, *layers))
 
 
 def test_other_weights_of_window_and_penalty(seen):
@@ -165,6 +182,15 @@ def test_films_and_curves_mark_what_was_not_seen(network, clip):
     course = figures.course_figure(followed, scr=torch.linspace(1, 2, 10))
     assert [text.get_text() for text in course.axes[1].get_legend().get_texts()] == ["score", "true strength"]
     assert len(course.axes[0].patches) == 1
+    start, expected = (clip.frames[0], clip.boxes[0]), followed.expected[5, 0]
+    again = look.look_at(network, start, clip.frames[5], expected, spread_px=2.0)
+    search = figures.search_figure(clip.frames[5, 0], followed, 5, again, settings=TrackerSettings())
+    assert titles(search)[0] == "frame 5, the truth dotted"
+    # the strongest spot is the target, in the middle of the circle
+    x, y = (float(values[0]) for values in search.axes[1].lines[0].get_data())
+    circle = search.axes[1].patches[0]
+    assert abs(x - circle.center[0]) < 1.5
+    assert abs(y - circle.center[1]) < 1.5
     unknown = walk.follow(network, clip.frames, truths.where(visible[..., None], torch.nan), visible)
     assert [len(axes.patches) for axes in figures.film(clip.frames, unknown, [0, 4]).axes] == [2, 1]
 

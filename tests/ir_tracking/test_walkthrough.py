@@ -205,6 +205,13 @@ def test_what_was_hidden_is_told_with_its_end():
         ("last frame", "5", "4.0"),
     )
     assert walk.kept_share(followed) == [pytest.approx(2 / 3)]
+    assert walk.return_frame(followed) == 5
+    seen[1] = False
+    assert walk.return_frame(followed) == 5  # the longer absence
+    seen[2:] = False
+    assert walk.return_frame(followed) == 5  # never
+    seen[2] = True
+    assert walk.return_frame(followed) == 2
 
 
 def test_frame_numbers():
