@@ -1,8 +1,9 @@
 """Two runs side by side: what changed between them, and what that did to their scores."""
 
 import subprocess
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from lib.bench.plan import KEY_LENGTH, changes_between
@@ -11,6 +12,7 @@ from lib.errors import SpecError
 from lib.seeds import Change, paired_change
 
 Place = tuple[str, str, str, str, str]
+WHOLE = "the whole run"
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,14 @@ def compare_runs(before: Record, after: Record, *, runs: Iterable[Record] | None
         paired: tuple[int, ...] = ()
     else:
         paired = tuple(seeds)
-    sides = [{seed: _scores(side[seed]) for seed in seeds} for side in (left, right)]
     scores = []
-    for place, score in _scores(after).items():
-        values = [{seed: held[place].value for seed, held in side.items() if place in held} for side in sides]
-        if values[0].keys() & values[1].keys():
-            change = paired_change(values[0], values[1], better=score.better)
-            common = values[0].keys() & values[1].keys()
+    for score, find in _comparable(before, after):
+        found = [{seed: find(side[seed]) for seed in seeds} for side in (left, right)]
+        values = [{seed: it.value for seed, it in side.items() if it is not None} for side in found]
+        common = values[0].keys() & values[1].keys()
+        if common:
             means = [sum(side[seed] for seed in common) / len(common) for side in values]
+            change = paired_change(values[0], values[1], better=score.better)
             scores.append(ScoreChange(score, means[0], means[1], change))
     places = [set(_scores(record)) for record in (before, after)]
     return Difference(
@@ -125,6 +127,31 @@ def _but_seed(record: Record) -> dict[str, object]:
 
 def _scores(record: Record) -> dict[Place, Score]:
     return {(it.table, it.row, it.column, it.data, it.unit): it for it in record.scores}
+
+
+def _at(place: Place, record: Record) -> Score | None:
+    return _scores(record).get(place)
+
+
+def _measured(name: str, record: Record) -> Score | None:
+    return record.measures.get(name)
+
+
+def _comparable(before: Record, after: Record) -> list[tuple[Score, Callable[[Record], Score | None]]]:
+    """Each score of `after` that `before` has too, and where any run has it.
+
+    Cells of a sweep differ in table and row: there the measures of the whole run are compared, by their column.
+    """
+    held = _scores(before)
+    found: list[tuple[Score, Callable[[Record], Score | None]]] = [
+        (score, partial(_at, place)) for place, score in _scores(after).items() if place in held
+    ]
+    named = {score.column for score, _ in found}
+    for name, score in after.measures.items():
+        other = before.measures.get(name)
+        if name not in named and other is not None and (other.unit, other.data) == (score.unit, score.data):
+            found.append((replace(score, table=WHOLE, row=""), partial(_measured, name)))
+    return found
 
 
 def _commits(before: Record, after: Record) -> list[str]:

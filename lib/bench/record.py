@@ -106,6 +106,14 @@ class Record:
         """Paper of the notebook: the part of its id before the slash."""
         return self.notebook.split("/")[0]
 
+    @property
+    def measures(self) -> dict[str, Score]:
+        """Scores by column, where the run has one number only in it: what a single cell of a sweep measured."""
+        by_column: dict[str, list[Score]] = {}
+        for score in self.scores:
+            by_column.setdefault(score.column, []).append(score)
+        return {name: held[0] for name, held in by_column.items() if len({(it.value, it.unit) for it in held}) == 1}
+
     def save(self, path: Path) -> None:
         """Write the record as JSON, whole or not at all."""
         content = asdict(self)

@@ -97,7 +97,7 @@ def summarise(sweep: Sweep, plans: Sequence[Plan]) -> Summary:
     measures = _measures([record for runs in held.values() for record in runs])
     rows = []
     for name, runs in held.items():
-        values = {measure: [_value(run, measure) for run in runs if _has(run, measure)] for measure in measures}
+        values = {name: [run.measures[name].value for run in runs if name in run.measures] for name in measures}
         rows.append(Row(settings[name], {measure: found for measure, found in values.items() if found}))
     return Summary(sweep, tuple(rows), measures)
 
@@ -124,24 +124,15 @@ def _shown_axes(sweep: Sweep) -> list[str]:
 
 
 def _measures(runs: Sequence[Record]) -> dict[str, str]:
-    """Units of the columns in which every run that has them has one value, in order of first appearance."""
+    """Units of the columns that are measures of every run that has them, in order of first appearance."""
     units: dict[str, str] = {}
     mixed = set()
     for run in runs:
-        found: dict[str, float] = {}
-        for score in run.scores:
-            units.setdefault(score.column, score.unit)
-            if found.setdefault(score.column, score.value) != score.value or units[score.column] != score.unit:
-                mixed.add(score.column)
+        mixed |= {score.column for score in run.scores} - run.measures.keys()
+        for name, score in run.measures.items():
+            if units.setdefault(name, score.unit) != score.unit:
+                mixed.add(name)
     return {name: unit for name, unit in units.items() if name not in mixed}
-
-
-def _has(run: Record, measure: str) -> bool:
-    return any(score.column == measure for score in run.scores)
-
-
-def _value(run: Record, measure: str) -> float:
-    return next(score.value for score in run.scores if score.column == measure)
 
 
 def _cell(values: Sequence[float]) -> str:

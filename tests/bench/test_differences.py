@@ -95,6 +95,20 @@ def test_scores_of_one_side_only_are_counted(record):
     assert (found.scores, found.only_before, found.only_after) == ((), 2, 1)
 
 
+def test_cells_of_a_sweep_are_compared_by_what_they_measured(record):
+    """Table and row of a cell name its setting; a column with several numbers a run measures nothing of the whole."""
+
+    def cell(key, tau, value):
+        rows = [("a", f"tau {tau}", value), ("published", f"row {tau}", value)]
+        scores = [Score(table, row, "J", number, "%", "higher", "p", "scene") for table, row, number in rows]
+        scores += [Score(f"b {tau}", str(number), "many", number, "1", "none", "p", "scene") for number in (1.0, 2.0)]
+        return run_of(record, key, tau=tau, scores=scores)
+
+    before, after = cell("a", 0.1, 50.0), cell("b", 0.3, 53.0)
+    (moved,) = compare_runs(before, after, runs=[before, after]).scores
+    assert (moved.score.table, moved.score.column, moved.before, moved.after) == ("the whole run", "J", 50.0, 53.0)
+
+
 def test_a_run_is_found_by_the_beginning_of_its_key(record):
     runs = [run_of(record, "a"), run_of(record, "b")]
     assert find_record("aaa", runs=runs) is runs[0]
