@@ -277,3 +277,23 @@ def test_a_scheduler_that_goes_away_is_passed_on(declare, done, monkeypatch, noc
     answer = nocturne("sweep", "toy/1_method", "--workers", "1")
     assert (answer.code, answer.err.count("\n")) == (1, 1)
     assert answer.err.startswith("nocturne: the scheduler went away")
+
+
+def test_a_cell_that_kills_every_worker_is_given_up_with_the_usual_cause(declare):
+    from distributed import KilledWorker
+
+    class Future:
+        def result(self):
+            raise KilledWorker("nocturne-key", None, 3)
+
+    outcome = cluster._outcome(Future(), make_plan(find_notebook("toy/1_method"), profile="smoke", parameters={}))
+    assert outcome.error == "toy/1_method: its worker died 4 times, the usual cause being too little memory"
+
+
+def test_an_error_that_nobody_expected_fails_its_cell_only(declare, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("first line\nsecond line")
+
+    job = cluster.job_of(make_plan(find_notebook("toy/1_method"), profile="smoke", parameters={}))
+    monkeypatch.setattr(cluster, "run_plan", broken)
+    assert cluster.carry_out(job).error == "RuntimeError: first line second line"
