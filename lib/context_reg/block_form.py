@@ -8,6 +8,7 @@ with rounding noise, whose sign would be a wrong sub-gradient.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -33,15 +34,21 @@ class Wanted:
         return self.guide or self.guide_kernels
 
 
-def coefficients(kernels: Tensor) -> Tensor:
-    """Kernels (J, 3, 3) as (J, 9) on the window's differences, with the sum of the taps in the middle.
+@dataclass(frozen=True)
+class Basis:
+    """Kernels as rows (J, 9): their taps, and the coefficients on the window's differences."""
 
-    A sum within rounding of 0 is 0.
-    """
-    taps = kernels.flatten(1).clone()
-    total, scale = taps.sum(dim=1), taps.abs().sum(dim=1)
-    taps[:, CENTRE] = torch.where(total.abs() <= 4 * torch.finfo(taps.dtype).eps * scale, 0, total)
-    return taps
+    taps: Tensor
+    coefficients: Tensor
+
+    @classmethod
+    def of(cls, kernels: Tensor) -> Self:
+        """From (J, 3, 3). A sum of taps within rounding of 0 is 0."""
+        taps = kernels.flatten(1).contiguous()
+        total, scale = taps.sum(dim=1), taps.abs().sum(dim=1)
+        coefficients = taps.clone()
+        coefficients[:, CENTRE] = torch.where(total.abs() <= 4 * torch.finfo(taps.dtype).eps * scale, 0, total)
+        return cls(taps, coefficients)
 
 
 def of_taps(of_coefficients: Tensor) -> Tensor:
@@ -51,23 +58,28 @@ def of_taps(of_coefficients: Tensor) -> Tensor:
     return torch.where(others, of_coefficients + of_sum, of_sum)
 
 
-def weight_exponents(guide: Tensor, taps: Tensor, counted: Tensor | None) -> Tensor:
-    """Sum over the guide's channels (N, C, H, W) of squared responses: (N, J, H, W). taps: (J, 9), coefficients."""
+def weight_exponents(guide: Tensor, basis: Basis, counted: Tensor | None) -> Tensor:
+    """Minus the sum over the guide's channels (N, C, H, W) of squared responses: (N, J, H, W).
+
+    counted: (9, N, 1, H, W), 1 where a neighbour counts and 0 where it is ignored; None: all count.
+    """
+    taps = basis.coefficients
     batch, _, height, width = guide.shape
-    energy = guide.new_zeros(len(taps), batch, height, width)
+    exponents = guide.new_zeros(len(taps), batch, height, width)
     for block in _blocks(guide):
         window = _window(guide[:, block], counted)
-        energy += (taps @ window.flatten(1)).square_().view(len(taps), batch, -1, height, width).sum(dim=2)
-    return energy.transpose(0, 1)
+        exponents -= (taps @ window.flatten(1)).square_().view(len(taps), batch, -1, height, width).sum(dim=2)
+    return exponents.transpose(0, 1)
 
 
 def class_terms(
-    probabilities: Tensor, weights: Tensor, taps: Tensor, counted: Tensor | None, wanted: Wanted
+    probabilities: Tensor, weights: Tensor, basis: Basis, counted: Tensor | None, wanted: Wanted
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-    """Loss, responses' magnitudes summed over classes (N, J, H, W), gradients on probabilities and on coefficients.
+    """Loss, its shares (N, J, H, W) of kernels and places, gradients on probabilities and on coefficients.
 
     probabilities: (N, C, H, W). weights: (N, J, H, W), 0 where ignored.
     """
+    taps = basis.coefficients
     batch, _, height, width = probabilities.shape
     num_kernels = len(taps)
     by_kernel = weights.transpose(0, 1).unsqueeze(2)
@@ -83,19 +95,20 @@ def class_terms(
             on_taps += pulls @ window.flatten(1).T
         if gradient is not None:
             gradient[:, block] = _spread((taps.T @ pulls).view_as(window), counted)
-    magnitudes = magnitudes.transpose(0, 1)
-    return (magnitudes * weights).sum(), magnitudes, gradient, on_taps
+    shares = magnitudes.transpose(0, 1) * weights
+    return shares.sum(), shares, gradient, on_taps
 
 
 def guide_terms(
-    guide: Tensor, of_energy: Tensor, taps: Tensor, counted: Tensor | None, wanted: Wanted
+    guide: Tensor, shares: Tensor, basis: Basis, counted: Tensor | None, wanted: Wanted
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients on the guide and on the coefficients through the weights.
 
-    of_energy: (N, J, H, W), the loss's gradient on `weight_exponents`.
+    shares: (N, J, H, W), of the loss; as the weights are exp(`weight_exponents`), also the gradient on the latter.
     """
+    taps = basis.coefficients
     batch, _, height, width = guide.shape
-    factors = 2 * of_energy.transpose(0, 1).unsqueeze(2)
+    factors = -2 * shares.transpose(0, 1).unsqueeze(2)
     gradient = torch.empty_like(guide) if wanted.guide else None
     on_taps = torch.zeros_like(taps) if wanted.guide_kernels else None
     for block in _blocks(guide):

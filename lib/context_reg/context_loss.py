@@ -4,6 +4,8 @@ The naive way holds eight responses of every class and their derivatives. Here l
 few classes at a time, so that beside the gradient itself only the J weight maps take memory.
 """
 
+import math
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -11,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lib.context_reg import block_form
-from lib.context_reg.block_form import Wanted, coefficients, of_taps
+from lib.context_reg import block_form, fused_form
+from lib.context_reg.block_form import Basis, Wanted, of_taps
 
 
 def weight_maps(guide: Tensor, kernels: Tensor, *, sigma: float) -> Tensor:
@@ -20,8 +22,8 @@ def weight_maps(guide: Tensor, kernels: Tensor, *, sigma: float) -> Tensor:
 
     guide: (N, C, H, W), the picture within 0..1 or scaled features. kernels: (J, 3, 3). Borders are replicated.
     """
-    guide, taps = guide.detach(), coefficients(kernels.detach().to(guide))
-    return block_form.weight_exponents(guide, taps, None).mul_(-0.5 / sigma**2).exp_()
+    guide, basis = guide.detach(), Basis.of(kernels.detach().to(guide) * _kernel_scale(sigma))
+    return _form(guide).weight_exponents(guide, basis, None).exp_()
 
 
 def context_loss(
@@ -63,20 +65,21 @@ class _ContextLoss(torch.autograd.Function):
         scale: float,
     ) -> Tensor:
         wanted = Wanted(*ctx.needs_input_grad[:4])
-        taps, guide_taps = coefficients(kernels), coefficients(guide_kernels)
+        form, kernel_scale = _form(probabilities), _kernel_scale(sigma)
+        basis, guide_basis = Basis.of(kernels), Basis.of(guide_kernels * kernel_scale)
         counted = None if ignore is None else _counted_neighbours(ignore, guide.dtype)
-        weights = block_form.weight_exponents(guide, guide_taps, counted).mul_(-0.5 / sigma**2).exp_().mul_(scale)
+        weights = form.weight_exponents(guide, guide_basis, counted).exp_().mul_(scale)
         if ignore is not None:
             weights.masked_fill_(ignore[:, None], 0)
-        loss, magnitudes, on_probabilities, on_kernels = block_form.class_terms(
-            probabilities, weights, taps, counted, wanted
-        )
+        loss, shares, on_probabilities, on_kernels = form.class_terms(probabilities, weights, basis, counted, wanted)
         on_guide = on_guide_kernels = None
         if wanted.weights:
-            of_energy = weights.mul_(magnitudes).mul_(-0.5 / sigma**2)
-            on_guide, on_guide_kernels = block_form.guide_terms(guide, of_energy, guide_taps, counted, wanted)
-        on_taps = [None if each is None else of_taps(each).view_as(kernels) for each in (on_kernels, on_guide_kernels)]
-        ctx.save_for_backward(on_probabilities, on_guide, *on_taps)
+            on_guide, on_guide_kernels = form.guide_terms(guide, shares, guide_basis, counted, wanted)
+        if on_kernels is not None:
+            on_kernels = of_taps(on_kernels).view_as(kernels)
+        if on_guide_kernels is not None:
+            on_guide_kernels = of_taps(on_guide_kernels).view_as(kernels) * kernel_scale
+        ctx.save_for_backward(on_probabilities, on_guide, on_kernels, on_guide_kernels)
         return loss
 
     @staticmethod
@@ -86,6 +89,16 @@ class _ContextLoss(torch.autograd.Function):
         is_one = of_loss.device.type == "cpu" and of_loss.item() == 1
         gradients = [each if each is None or is_one else each * of_loss for each in ctx.saved_tensors]
         return *gradients, None, None, None
+
+
+def _kernel_scale(sigma: float) -> float:
+    """On kernels scaled with it, eq. 6 is exp(-sum of squared responses)."""
+    return 1 / (sigma * math.sqrt(2))
+
+
+def _form(planes: Tensor) -> ModuleType:
+    """The compiled form where it can run, else the one of torch's operations."""
+    return fused_form if planes.device.type == "cpu" and planes.dtype == torch.float32 else block_form
 
 
 def _counted_neighbours(ignore: Tensor, dtype: torch.dtype) -> Tensor:
