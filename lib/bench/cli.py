@@ -50,10 +50,6 @@ app.add_typer(
 )
 
 
-for command in (sweep, runs, diff, prune):
-    app.command()(command)
-
-
 @app.callback()
 def nocturne(
     version: Annotated[bool, typer.Option("--version", help="Show the version and leave.", is_eager=True)] = False,
@@ -125,6 +121,10 @@ def run(
             tqdm.write(f"{plan.notebook.id} at {profile}: {took}{result.reason}")
     if num_failed:
         raise typer.Exit(1)
+
+
+for command in (sweep, runs, diff, prune):
+    app.command()(command)
 
 
 @app.command()
