@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -120,15 +121,15 @@ def details_figure(
     return image_grid(shown, titles, columns=len(shown) // len(pictures))
 
 
-def real_pictures(root: str, *, height_px: int) -> list[LabelledPicture]:
-    """Pictures of NYUv2's test split with their 40 classes, shrunk to `height_px`; none for root "".
+def real_pictures(root: str, *, height_px: int, num_classes: Literal[40, 4] = 40) -> list[LabelledPicture]:
+    """Pictures of NYUv2's test split with their classes, shrunk to `height_px`; none for root "".
 
     root: rgb/ and label40/ or labels/, as NYUDv2 reads plain folders. Where depth/<name>.png lies beside them (16 bits,
     5000 a metre, 0 where nothing was measured) its holes are filled and it is encoded as HHA.
     """
     if not root:
         return []
-    data = NYUDv2(root, "test")
+    data = NYUDv2(root, "test", num_classes=num_classes)
     found = []
     for idx, name in enumerate(data.names):
         picture = data[idx]

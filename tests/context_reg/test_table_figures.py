@@ -136,6 +136,8 @@ def test_real_pictures_come_small_with_classes_and_hha(root: Path) -> None:
     assert first.image.shape == first.hha.shape == (3, 85, 112)
     assert second.hha is None
     assert first.labels.unique().tolist() == [2]
+    (four, _) = real_pictures(str(root), height_px=85, num_classes=4)
+    assert four.labels.unique().tolist() == [2]  # cabinet: furniture
     height = 255 * first.hha[1]
     assert float(height[-10:].median()) < 20 < float(height[20].median())  # cm above the floor
     (shown,) = seen_as_hha([first, second])
