@@ -26,7 +26,7 @@ class Look:
 
     template, search: (3, s, s), the crops. zoom: crop pixels a frame pixel. truth: (4,) cx, cy, w, h around the crop's
     centre, or None. anchors: (4, m, n, n). scores, penalties, window, ranks: (m, n, n), of each proposal; boxes:
-    (4, m, n, n), cx, cy, w, h. before: (2,), the target's width and height before.
+    (4, m, n, n), cx, cy, w, h. before: (2,), the target's width and height at the start.
     """
 
     template: Tensor

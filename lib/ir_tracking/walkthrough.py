@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
+from typing import cast
 
 import torch
 from torch import Generator, Tensor
@@ -25,18 +26,20 @@ from lib.show.tables import Table, table
 
 GUARD_PX = 2  # next to a target's box, where its blur is neither target nor background
 CROSSING_PX = 9.0  # how far apart two targets are when region selection is looked at
-KEPT_PX = 3.0
 
 
 def scan_settings(
     scenery: Scenery, *, scr: float, oversampling: Sequence[int], height_px: int, num_frames: int
 ) -> ScanSettings:
-    """A scan of 4:3 with targets of one contrast that neither fade nor hide."""
+    """A scan of 4:3 with targets of one contrast that neither fade nor hide; oversampling along and across the scan.
+
+    Raises SpecError for values that ScanSettings refuses.
+    """
     return ScanSettings(
         height_px=height_px,
         width_px=round(height_px * 4 / 3),
         num_frames=num_frames,
-        oversampling=(int(oversampling[0]), int(oversampling[-1])),
+        oversampling=cast(tuple[int, int], tuple(oversampling)),  # checked there
         scenery=scenery,
         scr=(scr, scr),
         fades=0.0,
@@ -237,12 +240,6 @@ def return_frame(followed: Follow, *, target: int = 0) -> int:
     last = len(followed.seen) - 1
     ended = [(end - first, end + 1) for first, end in spans(~followed.seen[:, target]) if end < last]
     return max(ended)[1] if ended else last
-
-
-def kept_share(followed: Follow) -> list[float]:
-    """Share of the frames after the first, in which a target is visible, that its box is within KEPT_PX, per target."""
-    good = (followed.errors <= KEPT_PX) & followed.visible
-    return (good[1:].sum(0) / followed.visible[1:].sum(0).clamp_min(1)).tolist()
 
 
 def real_sequence(folder: str) -> TrackedSequence | None:

@@ -50,6 +50,12 @@ def test_scans_are_wide_and_keep_their_targets_until_asked_otherwise(scan):
         assert not long.visible.all()
 
 
+@pytest.mark.parametrize("oversampling", [[2], [2, 2, 2], [2.5, 2], [0, 1]])
+def test_a_scanner_needs_two_whole_numbers(oversampling):
+    with pytest.raises(SpecError, match="oversampling must be"):
+        walk.scan_settings("sky", scr=4.0, oversampling=oversampling, height_px=72, num_frames=20)
+
+
 def test_parts_of_a_frame_add_up_to_it(device, scan):
     parts = scan_parts.formation(SMALL, seed=3, frame=5, device=device)
     total = torch.stack(list(parts.values())).sum(0)
@@ -180,7 +186,6 @@ def test_two_targets_are_followed_with_their_windows():
     followed = walk.follow_scan(load_network(), scan)
     assert followed.boxes.shape == followed.truths.shape == (21, 2, 4)
     assert float(followed.errors.max()) < 2
-    assert walk.kept_share(followed) == [1.0, 1.0]
     # what is expected is told before the frame is looked at
     assert torch.equal(followed.expected[0], followed.truths[0, :, :2] + followed.truths[0, :, 2:] / 2)
     assert float((followed.expected[10] - followed.truths[10, :, :2] - 1.5).norm(dim=1).max()) < 1
@@ -204,7 +209,6 @@ def test_what_was_hidden_is_told_with_its_end():
         ("not seen by the tracker", "3-4", "4.0"),
         ("last frame", "5", "4.0"),
     )
-    assert walk.kept_share(followed) == [pytest.approx(2 / 3)]
     assert walk.return_frame(followed) == 5
     seen[1] = False
     assert walk.return_frame(followed) == 5  # the longer absence
