@@ -29,6 +29,7 @@ UNSEEN_COST = 8.0  # that a spot isn't seen, in half squares of deviations
 SAME_PX, NEAR_PX = 2.0, 3.0  # the network means this spot; this spot is part of that one
 
 SURE_AFTER = 5  # frames in which a spot was seen until it counts
+SURE_SHARE = 0.8  # of all its frames: clutter comes and goes
 FORGET_AFTER = 15  # frames without a sight
 STRENGTH_RATE = 0.1  # of the usual strength towards the present one
 
@@ -54,8 +55,8 @@ class Expected:
     """A target before the frame is looked at.
 
     centre: (2,), pixels, and its variance along one axis, by the tracker's motion model; smooth_centre and
-    smooth_variance: by constant acceleration. strength: usual height of its spot. side_px: of its box. gate_px: how far
-    off a hidden one may come back. was_seen: in the frame before.
+    smooth_variance: by constant acceleration. strength: usual height of its spot. side_px: of its box. was_seen: in the
+    frame before.
     """
 
     centre: Tensor
@@ -64,7 +65,6 @@ class Expected:
     smooth_variance: float
     strength: float
     side_px: float
-    gate_px: float
     was_seen: bool
 
 
@@ -106,24 +106,33 @@ class Companions:
         self.motion = ConstantAcceleration(torch.zeros(0, 2), settings)
         self.strengths: NDArray[np.float64] = np.zeros(0)
         self.num_seen: NDArray[np.int64] = np.zeros(0, np.int64)
-        self.num_unseen: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.num_unseen: NDArray[np.int64] = np.zeros(0, np.int64)  # of late
+        self.num_apart: NDArray[np.int64] = np.zeros(0, np.int64)  # frames in which it could be seen by itself
+
+    @property
+    def is_sure(self) -> NDArray[np.bool_]:
+        """Which spots count (M,): those that were seen often, and again and again."""
+        return (self.num_seen >= SURE_AFTER) & (self.num_seen >= SURE_SHARE * self.num_apart)
 
     @property
     def centres(self) -> Tensor:
-        """Where they are now, pixels."""
-        return self.motion.centres[torch.from_numpy(self.num_seen >= SURE_AFTER)]
+        """Where those that count are now, pixels."""
+        return self.motion.centres[torch.from_numpy(self.is_sure)]
 
     def step(self, around: Around, target: Expected, chosen: Tensor) -> Verdict:
         """Looks at the next frame; chosen: (2,), where the network sees the target."""
         self.motion.predict()
         distance = _distance(self.motion.centres, target.centre)
-        self._keep(distance <= REACH_PX)
-        distance = distance[distance <= REACH_PX]
+        # one that was new when the target was last seen may be the target
+        kept = (distance <= REACH_PX) & (target.was_seen | self.is_sure)
+        self._keep(kept)
+        distance = distance[kept]
         spots = _spots(around, target)
         measured, noise = self.motion.centres.clone(), np.full(len(distance), self.settings.measurement_px)
         seen, verdict, taken = np.zeros(len(distance), bool), Verdict(), np.zeros(len(spots), bool)
         apart = np.arange(len(distance))
-        touching = apart[(distance <= OVERLAP_PX) & (self.num_seen >= SURE_AFTER)]
+        is_alike = self.strengths >= LEAST_STRENGTH * target.strength
+        touching = apart[(distance <= OVERLAP_PX) & self.is_sure & is_alike]
         if len(touching):
             nearest = int(touching[distance[touching].argmin()])
             verdict, its = self._overlapping(around, target, nearest)
@@ -134,6 +143,7 @@ class Companions:
             taken |= _distance(spots[:, :2], own) <= NEAR_PX
             taken |= _distance(spots[:, :2], measured[nearest]) <= NEAR_PX
             apart = apart[apart != nearest]
+        self.num_apart[apart] += 1
         spot_by_idx = self._assigned(spots, apart, None if len(touching) else target, taken)
         own_spot = spot_by_idx.pop(None, None)
         for idx, spot in spot_by_idx.items():
@@ -152,11 +162,10 @@ class Companions:
         self.motion.update(measured, seen=torch.from_numpy(seen), spread_px=torch.from_numpy(noise))
         self.num_unseen = np.where(seen, 0, self.num_unseen + 1)
         self._keep(self.num_unseen <= np.where(self.num_seen >= SURE_AFTER, FORGET_AFTER, 1))
-        # a target that is hidden must not come back as its own companion
-        is_seen = target.was_seen and not verdict.is_hidden
-        taken |= _distance(spots[:, :2], target.centre) <= (NEAR_PX if is_seen else target.gate_px)
-        taken |= (torch.cdist(spots[:, :2], self.motion.centres) <= NEAR_PX).any(dim=1).numpy()
-        self._add(spots[torch.from_numpy(~taken)])
+        if target.was_seen and not verdict.is_hidden:
+            taken |= _distance(spots[:, :2], target.centre) <= NEAR_PX
+            taken |= (torch.cdist(spots[:, :2], self.motion.centres) <= NEAR_PX).any(dim=1).numpy()
+            self._add(spots[torch.from_numpy(~taken)])
         return verdict
 
     def _alone(
@@ -164,7 +173,7 @@ class Companions:
     ) -> Verdict:
         """Whether the network chose a companion, and which spot is the target's then."""
         for idx, spot in spot_by_idx.items():
-            if self.num_seen[idx] >= SURE_AFTER and float((spots[spot, :2] - chosen).norm()) <= SAME_PX:
+            if self.is_sure[idx] and float((spots[spot, :2] - chosen).norm()) <= SAME_PX:
                 return Verdict(is_hidden=True) if own_spot is None else Verdict(instead=spots[own_spot, :2])
         return Verdict()
 
@@ -200,7 +209,7 @@ class Companions:
         centres = torch.stack([target.smooth_centre, self.motion.centres[idx]]).numpy() - corner
         sigma = target.side_px / SIDES_PER_SIGMA
         strengths, ground = np.array([target.strength, self.strengths[idx]]), float(np.median(patch))
-        noise = patch_noise(patch, centres, sigma_px=sigma, brightest=float(strengths.max()))
+        noise = patch_noise(patch, centres, sigma_px=sigma, brightest=float(patch.max()) - ground)
         variances = np.array([target.smooth_variance, float(self.motion.covariances[idx, 0, 0])]) + SIGHT_VARIANCE
         expected = Spots(centres, variances, np.maximum(strengths - ground, noise))
         absence = [
@@ -231,11 +240,13 @@ class Companions:
         self.motion.keep(torch.from_numpy(which))
         self.strengths = self.strengths[which]
         self.num_seen, self.num_unseen = self.num_seen[which], self.num_unseen[which]
+        self.num_apart = self.num_apart[which]
 
     def _add(self, spots: Tensor) -> None:
         self.motion.add(ConstantAcceleration(spots[:, :2], self.settings))
         self.strengths = np.append(self.strengths, spots[:, 2].numpy())
         self.num_seen = np.append(self.num_seen, np.ones(len(spots), np.int64))
+        self.num_apart = np.append(self.num_apart, np.ones(len(spots), np.int64))
         self.num_unseen = np.append(self.num_unseen, np.zeros(len(spots), np.int64))
 
 

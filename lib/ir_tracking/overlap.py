@@ -16,7 +16,7 @@ FAR_SIGMAS = 4.0  # pixels further than this from every spot show the noise
 SIGMA_SPREAD = 0.1  # of the spots' width, as a share of it
 # what the filter leaves of the noise, as a share of what it is on top of a spot; measured on simulated scans
 NOISE_LEFT = 2 / 3
-LEAST_NOISE = 0.02  # as a share of the brightest spot: no spot is exactly a Gaussian
+LEAST_NOISE = 0.05  # as a share of the brightest spot: no spot is exactly a Gaussian
 
 
 @dataclass(frozen=True)

@@ -253,12 +253,12 @@ class Tracker:
         noise = torch.where(_meeting(motion.centres), MEETING_NOISE_PX, noise)
         if spreads is None or not self.settings.companions:
             return sight, noise, [Verdict()] * len(noise)
-        verdicts = self._verdicts(view, motion, smooth, sight, spreads)
+        verdicts = self._verdicts(view, motion, smooth, sight)
         self._heed(verdicts, plane, sight, noise)
         return sight, noise, verdicts
 
     def _verdicts(
-        self, view: _View, motion: ConstantVelocity, smooth: ConstantAcceleration, sight: _Sight, spreads: Tensor
+        self, view: _View, motion: ConstantVelocity, smooth: ConstantAcceleration, sight: _Sight
     ) -> list[Verdict]:
         """What the spots beside each target say of it; nothing where it shows no spot."""
         around = Around(self._response(view), view.planes[2], torch.tensor([view.left, view.top], dtype=torch.float64))
@@ -276,7 +276,6 @@ class Tracker:
                 smooth_variance=min(float(smooth.covariances[idx, 0, 0]), variance),
                 strength=float(self.strengths[idx]),
                 side_px=float(self.sizes[idx].prod().sqrt()),
-                gate_px=self.settings.found_spreads * float(spreads[idx]),
                 was_seen=not self.num_unseen[idx],
             )
             verdicts.append(companions.step(around, target, sight.centres[idx]))

@@ -27,7 +27,7 @@ def around(*spots: tuple[float, float, float], seed: int = 0) -> Around:
 
 def target(x: float, y: float, *, height: float = 40.0, was_seen: bool = True, spread: float = 0.3) -> Expected:
     centre = torch.tensor([x, y], dtype=torch.float64)
-    return Expected(centre, spread**2, centre, spread**2, height, 3.0, 5.0, was_seen)
+    return Expected(centre, spread**2, centre, spread**2, height, 3.0, was_seen)
 
 
 def point(x: float, y: float) -> Tensor:
@@ -65,9 +65,24 @@ def test_spots_far_off_and_those_that_vanish_are_forgotten() -> None:
     companions = settled()
     for seed in range(FORGET_AFTER):
         companions.step(around((124, 222, 40), seed=seed), target(124, 222), point(124, 222))
-        assert len(companions.centres) == 1
+        assert len(companions.motion.centres) == 1
+    assert not len(companions.centres)  # seen too seldom to count
     companions.step(around((124, 222, 40)), target(124, 222), point(124, 222))
     assert not len(companions.motion.centres)
+
+
+def test_clutter_that_comes_and_goes_does_not_count() -> None:
+    companions = Companions(MotionSettings())
+    for number in range(24):
+        seen = [(124, 222, 40.0), (134, 222, 40.0 if number % 3 else 0.0)]
+        companions.step(around(*seen, seed=number), target(124, 222), point(124, 222))
+    assert companions.num_seen.tolist() == [16]
+    assert not len(companions.centres)
+    # so that the network is believed which says that the target is there
+    verdict = companions.step(
+        around((134, 222, 40), seed=30), target(126, 222, was_seen=False, spread=4.0), point(134, 222)
+    )
+    assert verdict == Verdict()
 
 
 def test_the_network_that_chose_a_companion_is_sent_back_to_the_target() -> None:
