@@ -115,7 +115,8 @@ class TrainingSettings:
         """AdamW with a rate that falls to 0, mean loss, pictures flipped, scaled and cropped, bf16 on one GPU.
 
         Choice: lambda 0.05, which rises over the first tenth, and sigma 0.1. Beside a mean loss the paper's lambda of
-        100 leaves nothing but smoothness: on CamVid already 1 with sigma 0.25 made a small SegNet worse.
+        100 leaves nothing but smoothness: on CamVid already 1 with sigma 0.25 made a small SegNet worse
+        (one seed: mean IU 12 instead of 20).
         """
         return cls(
             num_steps=num_steps, batch_size=8, learning_rate=2e-4, warm_up=num_steps // 50,
