@@ -16,7 +16,7 @@ from torch import Tensor
 
 CENTRE = 4
 # numbers in a plane of a block: nine planes of differences, nine of their gradients and twice J of responses at a time
-BLOCK_ON_CPU, BLOCK_ON_GPU = 2**17, 2**22
+BLOCK_ON_CPU, BLOCK_ON_GPU = 2**17, 2**20
 
 
 @dataclass(frozen=True)

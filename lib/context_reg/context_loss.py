@@ -46,7 +46,8 @@ def context_loss(
     """
     exact = torch.float64 if probabilities.dtype == torch.float64 else torch.float32
     parts = (each.to(exact) for each in (probabilities, guide, kernels, guide_kernels))
-    loss: Tensor = _ContextLoss.apply(*parts, ignore, sigma, scale)
+    with torch.autocast(probabilities.device.type, enabled=False):  # no product here is one for half precision
+        loss: Tensor = _ContextLoss.apply(*parts, ignore, sigma, scale)
     return loss
 
 

@@ -177,7 +177,7 @@ def _check_values(context: Tensor, probabilities: Tensor, image: Tensor, setting
     """Finite values and ranges, after the work and all at once, so that a GPU is waited for only once."""
     sample = probabilities.detach()[..., ::SAMPLE_STEP, ::SAMPLE_STEP]
     bounds = [*torch.aminmax(sample), *torch.aminmax(image.detach())]
-    loss, low, high, darkest, brightest = torch.stack([each.double() for each in (context.detach(), *bounds)]).tolist()
+    loss, low, high, darkest, brightest = torch.stack([each.float() for each in (context.detach(), *bounds)]).tolist()
     if not (math.isfinite(darkest) and math.isfinite(brightest)):
         raise ShapeError("image must hold finite numbers: got NaN or infinity; repair the input first")
     if settings.guide == "image" and (darkest < -RANGE_SLACK or brightest > 1 + RANGE_SLACK):

@@ -119,11 +119,12 @@ def test_compiled_form_is_that_of_padding_and_convolution(size: tuple[int, int],
     assert_close(found, [plain.detach(), *(each.grad for each in expected)], tolerance=2e-5)
 
 
+@pytest.mark.parametrize("size", [(23, 37), (3, fused.STRIP + 5)])
 @pytest.mark.parametrize("with_ignored", [False, True])
-def test_forms_agree(with_ignored: bool, device: torch.device) -> None:
+def test_forms_agree(with_ignored: bool, size: tuple[int, int], device: torch.device) -> None:
     """The compiled form against the one of torch's operations in float64, on this device."""
-    parts = random_case(size=(23, 37), batch=2, classes=7)
-    chosen = torch.rand(2, 23, 37, generator=torch.Generator().manual_seed(1)) < 0.2
+    parts = random_case(size=size, batch=2, classes=7)
+    chosen = torch.rand(2, *size, generator=torch.Generator().manual_seed(1)) < 0.2
     ignore = chosen if with_ignored else None
     found = loss_and_gradients(parts, ignore=ignore)
     exact = tuple(part.detach().double().to(device) for part in parts)
@@ -168,6 +169,16 @@ def test_upstream_factor_and_repeated_backward() -> None:
     (once,) = torch.autograd.grad(loss, probabilities, retain_graph=True)
     (thrice,) = torch.autograd.grad(3 * loss, probabilities)
     assert torch.allclose(thrice, 3 * once)
+
+
+@pytest.mark.parametrize("form", [block_form, fused_form])
+def test_autocast_changes_nothing(form: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_form", lambda _: form)
+    parts = random_case(size=(11, 13))
+    expected = loss_and_gradients(parts)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = loss_and_gradients(parts)
+    assert_close(found, expected, tolerance=1e-6)
 
 
 def test_not_a_number_reaches_the_loss() -> None:
