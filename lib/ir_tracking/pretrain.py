@@ -111,7 +111,7 @@ class SimulatedClips(Sequence[TargetScan]):
 
 
 def pretrain(plan: Pretraining | None = None, *, checkpoint: Path | None = None) -> Trained:
-    """The trained network; same plan, same weights. checkpoint: see `train`."""
+    """The trained network; same plan, machine and number of threads, same weights. checkpoint: see `train`."""
     plan = plan or Pretraining()
     return train(SimulatedClips(plan), network=plan.network, settings=plan.training, checkpoint=checkpoint)
 
