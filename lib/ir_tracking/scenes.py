@@ -18,7 +18,6 @@ from lib.ir_tracking.scan_settings import ScanSettings
 ASPECT = 4 / 3
 SEED_STRIDE = 1_000  # from one test set to the next; a set has fewer sequences
 STILLS = "sirst"  # folder of single frames among the sequences
-PAPER_FOLDERS = ("ILSVRC", "KAIST", "OTCBVS")
 NO_FOLDER = "not run: name its folder with {parameter}"
 
 
