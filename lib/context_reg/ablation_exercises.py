@@ -74,10 +74,11 @@ def check_better(answer: Callable[[], object]) -> Answer:
 def _boundary(variant: Variant) -> float:
     """Mean boundary F in per cent of two small hosts on rooms that the page has not seen."""
     names = class_names(4)
-    size = {"height_px": HEIGHT_PX, "num_classes": len(names)}
+    rooms = simulated_rooms(NUM_ROOMS, seed=7000, height_px=HEIGHT_PX, num_classes=len(names))
+    unseen = simulated_rooms(NUM_ROOMS // 2, seed=8000, height_px=HEIGHT_PX, num_classes=len(names))
     bench = Bench(
-        simulated_rooms(NUM_ROOMS, seed=7000, **size),
-        simulated_rooms(NUM_ROOMS // 2, seed=8000, **size),
+        rooms,
+        unseen,
         network=network_for("segnet", names, 8),
         start=training_for(None, num_steps=START_STEPS, seed=0, device="cpu"),
         recipe=training_for(None, num_steps=STEPS, seed=0, device="cpu").but(learning_rate=2e-3),
