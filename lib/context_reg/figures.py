@@ -41,12 +41,12 @@ def legend_figure(names: Sequence[str]) -> ShownFigure:
     return figure
 
 
-def kernel_figure(kernels: Tensor, *, names: Sequence[str] = COMPASS, title: str = "") -> ShownFigure:
+def kernel_figure(kernels: Tensor) -> ShownFigure:
     """Kernels (J, 3, 3) side by side, blue below 0 and yellow above, each with its numbers."""
     columns = min(len(kernels), 8)
     rows = -(-len(kernels) // columns)
     limit = float(kernels.detach().abs().max())
-    with drawing(PAGE_WIDTH_IN, 1.5 * rows + (0.3 if title else 0)) as figure:
+    with drawing(PAGE_WIDTH_IN, 1.5 * rows) as figure:
         cells = figure.subplots(rows, columns, squeeze=False).flatten()
         for idx, axes in enumerate(cells):
             axes.set_xticks([])
@@ -61,9 +61,7 @@ def kernel_figure(kernels: Tensor, *, names: Sequence[str] = COMPASS, title: str
                 value = float(kernel[y, x])
                 dark = value < limit / 3
                 axes.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=6, color="w" if dark else "k")
-            axes.set_title(names[idx] if idx < len(names) else str(idx), fontsize=8)
-        if title:
-            figure.suptitle(title)
+            axes.set_title(COMPASS[idx] if idx < len(COMPASS) else str(idx), fontsize=8)
     return figure
 
 

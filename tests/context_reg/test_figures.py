@@ -56,7 +56,7 @@ def test_the_legend_names_every_class():
 
 
 def test_kernels_are_shown_with_their_numbers():
-    figure = figures.kernel_figure(KERNELS, title="start")
+    figure = figures.kernel_figure(KERNELS)
     assert len(shown(figure)) == 8
     assert {text.get_text() for text in figure.axes[0].texts} == {"0.71", "-0.71", "0.00"}
     assert len(shown(figures.kernel_figure(initial_kernels("kirsch")))) == 9
