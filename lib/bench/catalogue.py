@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lib.bench.record import paper_of
 from lib.bench.schema import Parameter, nearest, read_cells, read_schema
 from lib.errors import SpecError
 from lib.paths import paths
@@ -15,15 +16,19 @@ DEFAULT_PROFILE = "smoke"
 
 @dataclass(frozen=True)
 class Notebook:
-    """One notebook of the catalogue; `id` is `<paper>/<name>`, as in `context_fusion/1_method`."""
+    """One notebook of the catalogue.
+
+    `id` is `<paper>/<name>`, as in `context_fusion/1_method`, or `<name>` for a notebook that belongs to no paper and
+    lies beside the papers' folders, as `night_watch` does.
+    """
 
     id: str
     path: Path
 
     @property
     def paper(self) -> str:
-        """Folder that holds the notebook."""
-        return self.id.split("/")[0]
+        """Folder that holds the notebook, or `bench` for one that belongs to no paper."""
+        return paper_of(self.id)
 
     @property
     def name(self) -> str:
@@ -80,15 +85,20 @@ def notebooks_root() -> Path:
 
 
 def list_notebooks() -> list[Notebook]:
-    """All notebooks, `<paper>/<name>.ipynb` below the notebooks folder, sorted by id."""
-    files = sorted(notebooks_root().glob("*/*.ipynb"))
-    return [Notebook(f"{file.parent.name}/{file.stem}", file) for file in files if not file.name.startswith(".")]
+    """All notebooks: `<name>.ipynb` in the notebooks folder itself, then `<paper>/<name>.ipynb`, each sorted by id."""
+    root = notebooks_root()
+    files = [*sorted(root.glob("*.ipynb")), *sorted(root.glob("*/*.ipynb"))]
+    seen = [file.relative_to(root).with_suffix("") for file in files if not file.name.startswith(".")]
+    return [Notebook(file.as_posix(), root / f"{file}.ipynb") for file in seen]
 
 
 def find_notebook(notebook_id: str) -> Notebook:
-    """The notebook of that id (`paper/name`, or the path of its file); SpecError with the nearest ids otherwise."""
-    wanted = "/".join(Path(notebook_id).with_suffix("").parts[-2:]) if notebook_id.endswith(".ipynb") else notebook_id
+    """The notebook of that id (or of the path of its file); SpecError with the nearest ids otherwise."""
     by_id = {notebook.id: notebook for notebook in list_notebooks()}
+    wanted = notebook_id
+    if notebook_id.endswith(".ipynb"):
+        folder, name = ("", *Path(notebook_id).with_suffix("").parts)[-2:]
+        wanted = name if folder in ("", notebooks_root().name) else f"{folder}/{name}"
     if wanted not in by_id:
         raise SpecError(f"no notebook {notebook_id!r}{nearest(wanted, by_id)}")
     return by_id[wanted]

@@ -11,10 +11,9 @@ from typing import Any
 import lib
 from lib.bench import provenance
 from lib.bench.catalogue import Notebook, override
-from lib.bench.record import RECORD_FILE, Record, records
+from lib.bench.record import RECORD_FILE, Record, home_of, records
 from lib.bench.schema import read_cells, read_schema
 from lib.errors import LabError
-from lib.paths import paths
 
 KEY_LENGTH = 12
 
@@ -36,7 +35,7 @@ class Plan:
     @property
     def home(self) -> Path:
         """Folder of all runs of this notebook."""
-        return paths().runs / self.notebook.id
+        return home_of(self.notebook.id)
 
     @property
     def folder(self) -> Path:

@@ -12,7 +12,7 @@ from lib.bench.catalogue import notebooks_root
 from lib.bench.compare import compare
 from lib.bench.plan import KEY_LENGTH
 from lib.bench.published import list_papers
-from lib.bench.record import RECORD_FILE, Record, all_records, records, swept_records
+from lib.bench.record import RECORD_FILE, Record, all_records, home_of, records, swept_records
 from lib.bench.runner import FAILED, PARTIAL, is_left_over, new_partial
 from lib.errors import LabError
 from lib.paths import paths
@@ -114,7 +114,7 @@ def _left_over() -> list[tuple[Path, str]]:
 
 
 def _waste(record: Record, why: str) -> Waste:
-    folder = record.folder or paths().runs / record.notebook / record.key[:KEY_LENGTH]
+    folder = record.folder or home_of(record.notebook) / record.key[:KEY_LENGTH]
     return Waste(folder, why, _size_mib(folder), record)
 
 

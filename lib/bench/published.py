@@ -22,6 +22,7 @@ from typing import Any, Literal, cast, get_args
 
 import yaml
 
+from lib.bench.record import BENCH
 from lib.errors import DataMissing, SpecError
 from lib.paths import paths
 
@@ -96,16 +97,28 @@ class PublishedTable:
 
 @dataclass(frozen=True)
 class Paper:
-    """What a paper is, in its own terms."""
+    """What a paper is, in its own terms; `number` is None for ACROSS, which is no paper."""
 
     name: str
-    number: int
+    number: int | None
     title: str
     authors: tuple[str, ...]
     venue: str
     year: int | None
     about: str
     remarks: tuple[str, ...]
+
+
+ACROSS = Paper(
+    name=BENCH,
+    number=None,
+    title="Across the papers",
+    authors=(),
+    venue="",
+    year=None,
+    about="Notebooks that belong to no paper: what the five methods do together. Nothing here has a published number.",
+    remarks=(),
+)
 
 
 def unique(names: Iterable[str]) -> list[str]:
@@ -130,11 +143,16 @@ def match_band(printed: str, unit: str) -> float:
 def list_papers() -> list[str]:
     """Names of the papers under `data/papers`, in the order of their numbers."""
     found = [path.parent.name for path in paths().papers.glob("*/paper.yaml")]
-    return sorted(found, key=lambda name: load_paper(name).number)
+    return sorted(found, key=lambda name: int(_read_facts(name)["number"]))
 
 
 def load_paper(paper: str) -> Paper:
-    """What `data/papers/<paper>/paper.yaml` says about the paper. Raises SpecError for a paper that is not there."""
+    """What `data/papers/<paper>/paper.yaml` says about the paper; ACROSS for "bench".
+
+    Raises SpecError for a paper that is not there.
+    """
+    if paper == BENCH:
+        return ACROSS
     facts = _read_facts(paper)
     return Paper(
         name=paper,
@@ -149,11 +167,13 @@ def load_paper(paper: str) -> Paper:
 
 
 def load_tables(paper: str) -> list[PublishedTable]:
-    """Every published table of a paper, in the paper's order.
+    """Every published table of a paper, in the paper's order; none for "bench".
 
     Raises SpecError for an unknown paper and for a file that breaks the form, DataMissing for an absent table file.
     """
-    tables = []
+    tables: list[PublishedTable] = []
+    if paper == BENCH:
+        return tables
     for name, facts in _read_facts(paper)["tables"].items():
         cells = _read_cells(paths().papers / paper / f"{name}.csv")
         tables.append(

@@ -13,6 +13,7 @@ from lib.paths import paths
 
 SCHEMA_VERSION = 1
 RECORD_FILE = "record.json"
+BENCH = "bench"  # stands for the paper of a notebook that belongs to none
 Better = Literal["higher", "lower", "none"]
 
 
@@ -103,8 +104,8 @@ class Record:
 
     @property
     def paper(self) -> str:
-        """Paper of the notebook: the part of its id before the slash."""
-        return self.notebook.split("/")[0]
+        """Paper of the notebook, BENCH for one that belongs to none."""
+        return paper_of(self.notebook)
 
     @property
     def measures(self) -> dict[str, Score]:
@@ -136,6 +137,17 @@ class Record:
             return cls(**_typed(content), folder=path.parent)
         except (TypeError, KeyError) as error:
             raise SpecError(f"{path} lacks a field or has one too many: {error}; run it again with --force") from error
+
+
+def paper_of(notebook_id: str) -> str:
+    """The part of a notebook's id before the slash; BENCH for a notebook beside the papers' folders, which has none."""
+    paper, slash, _ = notebook_id.partition("/")
+    return paper if slash else BENCH
+
+
+def home_of(notebook_id: str) -> Path:
+    """Folder of all runs of a notebook: `runs/<paper>/<name>`, or `runs/bench/<name>` for one that has no paper."""
+    return paths().runs / paper_of(notebook_id) / notebook_id.rpartition("/")[2]
 
 
 def records(paper: str | None = None) -> list[Record]:

@@ -11,7 +11,7 @@ from lib.bench.catalogue import Notebook, list_notebooks
 from lib.bench.compare import CLOSE_BANDS, VERDICTS, Verdict
 from lib.bench.pages import template, write_page
 from lib.bench.published import Paper, list_papers, load_paper, unique
-from lib.bench.record import FigureEntry, OriginEntry, Record, records, swept_records
+from lib.bench.record import BENCH, FigureEntry, OriginEntry, Record, home_of, records, swept_records
 from lib.bench.runner import EXECUTED, FAILED
 from lib.bench.tables import Grid, grids
 from lib.errors import DataMissing
@@ -120,7 +120,9 @@ def write_report(out: Path | None = None) -> Path:
     """
     out = (paths().reports if out is None else out).resolve()
     runs = records()
-    chapters = [_chapter(paper, [record for record in runs if record.paper == paper], out) for paper in list_papers()]
+    papers = [*list_papers(), BENCH]
+    chapters = [_chapter(paper, [record for record in runs if record.paper == paper], out) for paper in papers]
+    chapters = [it for it in chapters if it.paper.name != BENCH or it.notebooks or it.runs]
     counts = _add_up(grid.counts for chapter in chapters for grid in chapter.published)
     text = template("report.html.j2").render(
         chapters=chapters,
@@ -150,7 +152,7 @@ def _chapter(paper: str, runs: Sequence[Record], out: Path) -> Chapter:
 
 
 def _run(record: Record, title: str, out: Path) -> Run:
-    folder = record.folder or paths().runs / record.notebook / record.key[:12]
+    folder = record.folder or home_of(record.notebook) / record.key[:12]
     trouble = []
     try:
         link = _export(record, folder / EXECUTED, out)
@@ -194,7 +196,8 @@ def _picture(figure: FigureEntry, folder: Path) -> Picture:
 def _failures(paper: str, runs: Sequence[Record]) -> Iterable[str]:
     """What the last run of a notebook died of, as far as no complete run came after it."""
     for file in sorted((paths().runs / paper).glob(f"*/{FAILED}/error.txt")):
-        notebook = f"{paper}/{file.parent.parent.name}"
+        name = file.parent.parent.name
+        notebook = name if paper == BENCH else f"{paper}/{name}"
         starts = [datetime.fromisoformat(run.started).timestamp() for run in runs if run.notebook == notebook]
         if max(starts, default=0.0) < file.stat().st_mtime:
             yield file.read_text(encoding="utf-8").strip()

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lib.bench.catalogue import check_values, find_notebook
-from lib.bench.record import Better, FigureEntry, OriginEntry, Score, write_json
+from lib.bench.record import Better, FigureEntry, OriginEntry, Score, home_of, write_json
 from lib.bench.schema import nearest, read_schema
 from lib.errors import SpecError
-from lib.paths import paths
 
 if TYPE_CHECKING:
     import torch
@@ -147,7 +146,8 @@ class RunLog:
 def open_run(notebook_id: str, values: Mapping[str, Any]) -> RunLog:
     """The run of this notebook, from its globals: `run = open_run("context_fusion/1_method", globals())`.
 
-    Checks the parameters as the command line does. Outside the runner the run's folder is `runs/<id>/interactive`.
+    Checks the parameters as the command line does. Outside the runner the run's folder is
+    `runs/<paper>/<name>/interactive`.
     Raises SpecError for a parameter that is missing, of another type or out of range, and for another notebook's id.
     """
     notebook = find_notebook(notebook_id)
@@ -161,5 +161,5 @@ def open_run(notebook_id: str, values: Mapping[str, Any]) -> RunLog:
         raise SpecError(
             f"{notebook.id} has no profile {checked['profile']!r}{nearest(checked['profile'], notebook.profiles)}"
         )
-    folder = Path(os.environ.get("NOCTURNE_RUN_DIR") or paths().runs / notebook.id / "interactive")
+    folder = Path(os.environ.get("NOCTURNE_RUN_DIR") or home_of(notebook.id) / "interactive")
     return RunLog(notebook.id, checked, tuple(name for name in schema if schema[name].is_path), folder)

@@ -26,7 +26,7 @@ data: str = ""  # your own picture, path
 """
 OPEN = """\
 from lib.bench import open_run
-run = open_run("toy/{name}", globals())
+run = open_run("{id}", globals())
 """
 FINISH = "run.finish()"
 
@@ -48,17 +48,27 @@ def light_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Toys:
-    """Writes notebooks of the paper `toy` into a folder that the catalogue looks at."""
+    """Writes notebooks of a paper, by default `toy`, into a folder that the catalogue looks at; "" for no paper."""
 
     root: Path
 
     def write(
-        self, name: str = "1_method", *code: str, parameters: str = PARAMETERS, profiles: dict[str, str] | None = None
+        self,
+        name: str = "1_method",
+        *code: str,
+        paper: str = "toy",
+        parameters: str = PARAMETERS,
+        profiles: dict[str, str] | None = None,
     ) -> Notebook:
         """A notebook with a title, the parameters, one cell that opens the run, and the given cells."""
-        folder = self.root / "toy"
+        folder = self.root / paper
+        notebook_id = f"{paper}/{name}" if paper else name
         (folder / "profiles").mkdir(parents=True, exist_ok=True)
-        sources = [("markdown", f"# Toy {name}\n\nA claim."), ("code", parameters), ("code", OPEN.format(name=name))]
+        sources = [
+            ("markdown", f"# Toy {name}\n\nA claim."),
+            ("code", parameters),
+            ("code", OPEN.format(id=notebook_id)),
+        ]
         sources += [("code", cell) for cell in code]
         cells = [_cell(*it) for it in sources]
         cells[1]["metadata"]["tags"] = ["parameters"]
@@ -68,7 +78,7 @@ class Toys:
         path.write_text(json.dumps(content))
         for profile, text in (profiles or {}).items():
             (folder / "profiles" / f"{name}.{profile}.yaml").write_text(text)
-        return Notebook(f"toy/{name}", path)
+        return Notebook(notebook_id, path)
 
 
 def _cell(kind: str, source: str) -> dict:
