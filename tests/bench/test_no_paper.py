@@ -83,7 +83,7 @@ def test_its_run_is_recorded_tabled_reported_and_kept(watch, nocturne, monkeypat
 
 def test_its_failure_is_kept_and_shown_in_the_report(toys):
     toys.write("night_watch", "raise ValueError('too dark')", paper="", parameters=PARAMETERS)
-    with pytest.raises(LabError, match="night_watch failed: .*too dark"):
+    with pytest.raises(LabError, match=r"night_watch failed: .*too dark"):
         run("night_watch")
     assert (paths().runs / "bench" / "night_watch" / "failed" / "notebook.ipynb").is_file()
     text = write_report().read_text(encoding="utf-8")
