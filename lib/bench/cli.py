@@ -149,6 +149,14 @@ def report(
 
 
 @app.command()
+def form() -> None:
+    """Open JupyterLab on the first page, whose form takes a notebook's parameters and runs it."""
+    from jupyterlab.labapp import main as open_lab
+
+    open_lab([str(find_notebook("start_here").path)])
+
+
+@app.command()
 def doctor() -> None:
     """Show versions, device, threads, what is optional and missing, and whether folders can be written."""
     from lib.bench.doctor import examine

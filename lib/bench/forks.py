@@ -95,7 +95,7 @@ class _Link:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": _python_path()},
+                env={**os.environ, "PYTHONPATH": python_path()},
                 start_new_session=True,  # Ctrl-C is for the process that holds it
             )
         self._socket = ours
@@ -128,5 +128,6 @@ def _end(link: socket.socket, lines: IO[str], process: subprocess.Popen[bytes]) 
         process.wait()
 
 
-def _python_path() -> str:
+def python_path() -> str:
+    """PYTHONPATH of a child process that shall import this very `lib`."""
     return os.pathsep.join(filter(None, [str(LIB.parent), os.environ.get("PYTHONPATH", "")]))

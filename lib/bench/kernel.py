@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lib.bench.forks import ForkedKernel, ForkServer
-from lib.bench.provenance import LIB, peak_memory_mib
+from lib.bench.forks import ForkedKernel, ForkServer, python_path
+from lib.bench.provenance import peak_memory_mib
 from lib.errors import LabError
 
 # jsonschema, which papermill needs, builds a grammar of URIs at import: a second that no notebook asks for
@@ -108,7 +108,7 @@ def _environment(run_folder: Path, *, run_id: str) -> dict[str, str]:
         "NOCTURNE_RUN_DIR": str(run_folder),
         "NOCTURNE_RUN_ID": run_id,
         # the kernel imports the very `lib` whose source went into the key
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(LIB.parent), os.environ.get("PYTHONPATH", "")])),
+        "PYTHONPATH": python_path(),
     }
 
 
