@@ -151,7 +151,7 @@ def report(
 @app.command()
 def form() -> None:
     """Open JupyterLab on the first page, whose form takes a notebook's parameters and runs it."""
-    from jupyterlab.labapp import main as open_lab
+    from jupyterlab.labapp import main as open_lab  # type: ignore[import-untyped]
 
     open_lab([str(find_notebook("start_here").path)])
 
