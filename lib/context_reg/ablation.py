@@ -9,7 +9,7 @@ from torch import Tensor
 from lib.context_reg.networks import NetworkSettings
 from lib.context_reg.recipes import TrainingSettings
 from lib.context_reg.settings import RegularizationSettings
-from lib.context_reg.train import Trained, Trainer, count, train
+from lib.context_reg.train import Trained, count, train
 from lib.context_reg.walkthrough import NO_EDGES, predict
 from lib.data.labels import LabelledPicture
 from lib.metrics.segmentation import BOUNDARY_F, MEAN_IU, PIXEL_ACCURACY, SMALL_OBJECT_IU
@@ -17,7 +17,6 @@ from lib.show import sweeps
 from lib.show.canvas import ShownFigure
 from lib.show.sweeps import Axis, Sweep, axis_of, numbers, run_sweep
 from lib.show.tables import Table
-from lib.training import make_fabric
 
 MEASURES = {measure.name: measure for measure in (PIXEL_ACCURACY, MEAN_IU, BOUNDARY_F, SMALL_OBJECT_IU)}
 DIGITS = {"%": 1}
@@ -121,10 +120,7 @@ class Bench:
     def trained(self, variant: Variant, *, seed: int, order: int | None = None) -> Trained:
         """The host of this seed after the variant's training. order: seed of the order of the rooms, the same."""
         settings = variant.training(self.recipe, seed=seed if order is None else order)
-        fabric = make_fabric(device=settings.device, num_devices=1, precision=settings.precision)
-        trainer = Trainer(self.rooms, network=self.network, settings=settings, fabric=fabric)
-        trainer.network.load_state_dict(self._start(seed))
-        return trainer.fit()
+        return train(self.rooms, network=self.network, settings=settings, start=self._start(seed))
 
     def _start(self, seed: int) -> dict[str, Tensor]:
         if seed not in self._starts:

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from lib.context_reg.networks import Channels
 from lib.context_reg.recipes import TrainingSettings
+from lib.context_reg.weak_labels import OPEN
 from lib.data.labels import VOID, LabelledPicture
 from lib.errors import DataMissing, ShapeError
 from lib.training import SEED_STRIDE
@@ -48,11 +49,11 @@ def check_labels(picture: LabelledPicture, num_classes: int) -> None:
             f"{picture.name}: labels must have the picture's size {size}: got {tuple(labels.shape)}; "
             "fetch the pair again"
         )
-    outside = ((labels < 0) | (labels >= num_classes)) & (labels != VOID)
+    outside = ((labels < 0) | (labels >= num_classes)) & (labels != VOID) & (labels != OPEN)
     if outside.any():
         raise ShapeError(
-            f"{picture.name}: labels must be 0..{num_classes - 1} or {VOID} (void): got {int(labels[outside][0])}; "
-            "map them first, or give the network more classes"
+            f"{picture.name}: labels must be 0..{num_classes - 1}, {VOID} (void) or {OPEN} (open): "
+            f"got {int(labels[outside][0])}; map them first, or give the network more classes"
         )
 
 
@@ -141,7 +142,8 @@ def class_weights(data: Data, num_classes: int) -> Tensor:
     for idx in range(len(pictures)):
         check_labels(pictures[idx], num_classes)
         labels = pictures[idx].labels
-        found = torch.bincount(labels[labels != VOID], minlength=num_classes).double()
+        known = labels[(labels != VOID) & (labels != OPEN)]
+        found = torch.bincount(known, minlength=num_classes).double()
         counts += found
         totals += (found > 0) * found.sum()
     there = counts > 0

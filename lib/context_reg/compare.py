@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lib.context_reg.batches import Data
 from lib.context_reg.evaluate import count
-from lib.context_reg.networks import NetworkSettings
+from lib.context_reg.networks import Host, NetworkSettings
 from lib.context_reg.recipes import TrainingSettings
 from lib.context_reg.settings import RegularizationSettings
 from lib.context_reg.train import Trained, train
@@ -73,14 +73,15 @@ def run_once(
     settings: TrainingSettings,
     variant: str,
     vgg: str | Path | None = None,
+    start: Mapping[str, Tensor] | None = None,
     seen: Callable[[Run, Trained], None] | None = None,
 ) -> Run:
     """Trains once and scores the result on the test pictures, whose labels nothing before has seen.
 
-    seen: is given the run and what was trained, before the network is dropped.
+    vgg, start: as in `train`. seen: is given the run and what was trained, before the network is dropped.
     """
     started = time.perf_counter()
-    trained = train(data, network=network, settings=settings, vgg=vgg)
+    trained = train(data, network=network, settings=settings, vgg=vgg, start=start)
     seconds = time.perf_counter() - started
     meter = count(trained.network, network, test)
     names = network.class_names or tuple(str(idx) for idx in range(network.num_classes))
@@ -121,6 +122,7 @@ def run_all(
     variants: Mapping[str, RegularizationSettings | None],
     seeds: Sequence[int],
     vgg: str | Path | None = None,
+    alone_first: Mapping[Host, TrainingSettings] | None = None,
     folder: Path | None = None,
     seen: Callable[[Run, Trained], None] | None = None,
 ) -> list[Run]:
@@ -128,17 +130,26 @@ def run_all(
 
     variants: what is added to the softmax loss, by name. folder: one JSON file a run, written whole; those that are
     there are read instead of run again. seen: as in `run_once`, for those that are run.
+    alone_first: a training with the softmax loss alone, by host, once a seed; all variants of the seed go on from its
+    weights. So they differ in what they were trained for since then, and by chance far less than two trainings from
+    random weights.
     """
     runs = []
     for seed in seeds:
         for network, settings in networks:
+            start: Mapping[str, Tensor] | None = None
             for variant, regularization in variants.items():
                 chosen = settings.but(seed=seed, regularization=regularization)
                 path = None if folder is None else folder / f"{network.host}-{variant.replace(' ', '_')}-{seed}.json"
                 if path is not None and path.is_file():
                     runs.append(Run(**json.loads(path.read_text(encoding="utf-8"))))
                     continue
-                run = run_once(data, test, network=network, settings=chosen, variant=variant, vgg=vgg, seen=seen)
+                if start is None and alone_first and network.host in alone_first:
+                    first = alone_first[network.host].but(seed=seed, regularization=None)
+                    start = train(data, network=network, settings=first, vgg=vgg).network.state_dict()
+                run = run_once(
+                    data, test, network=network, settings=chosen, variant=variant, vgg=vgg, start=start, seen=seen
+                )
                 if path is not None:
                     with appears_whole(path) as part:
                         part.write_text(json.dumps(asdict(run), indent=1), encoding="utf-8")

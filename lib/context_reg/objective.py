@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lib.context_reg.networks import NetworkSettings
 from lib.context_reg.recipes import TrainingSettings
 from lib.context_reg.regularization import ContextualRegularization
+from lib.context_reg.weak_labels import OPEN
 from lib.data.labels import VOID
 from lib.errors import SpecError
 
@@ -42,13 +43,15 @@ class Losses(nn.Module):
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """(3,) softmax loss, context loss, kernel loss; the last two 0 without the regulariser.
 
+        Void pixels (255) count for neither loss, open ones (`OPEN`) for the context loss alone.
         Where the softmax loss is not finite the others are not computed, so that the step's check names it.
         """
         scores = self.network(images).float()
         void = labels == VOID
-        softmax = F.cross_entropy(scores, labels, self.class_weights, ignore_index=VOID, reduction="sum")
+        known = labels.masked_fill(labels == OPEN, VOID)
+        softmax = F.cross_entropy(scores, known, self.class_weights, ignore_index=VOID, reduction="sum")
         if self.reduction == "mean":
-            softmax = softmax / (~void).sum().clamp_min(1)
+            softmax = softmax / (known != VOID).sum().clamp_min(1)
         if self.regularizer is None or not bool(softmax.isfinite()):
             return torch.stack([softmax, softmax.new_zeros(()), softmax.new_zeros(())])
         # Choice: with RGB and HHA the picture guides

@@ -1,6 +1,6 @@
 """Training of a host with the softmax loss and, where asked for, the contextual regulariser (eq. 8)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, astuple, dataclass
 from functools import partial
 from pathlib import Path
@@ -68,12 +68,14 @@ def train(
     settings: TrainingSettings | None = None,
     validation: Data | None = None,
     vgg: str | Path | None = None,
+    start: Mapping[str, Tensor] | None = None,
     checkpoint: str | Path | None = None,
 ) -> Trained:
     """A network trained on labelled pictures; same settings and data, same network.
 
     validation: pictures that choose the best weights by mean IU every `evaluate_every` steps; without them or with 0
     the last weights stay. vgg: where the first weights come from ("auto", a file, None: He's random numbers).
+    start: all weights of the network (its `state_dict`) to go on from, in place of those.
     checkpoint: file that is written every `checkpoint_every` steps, whole or not at all; where it exists, training
     goes on from it to the same result as without the break.
     Raises DataMissing without a picture or where HHA is asked for and missing, ShapeError for labels that don't fit,
@@ -84,7 +86,10 @@ def train(
         raise DataMissing("evaluate_every asks for a validation set: give validation, or set it to 0")
     fabric = make_fabric(device=settings.device, num_devices=settings.num_devices, precision=settings.precision)
     path = None if checkpoint is None else Path(checkpoint)
-    work = partial(_run, data=data, network=network, settings=settings, validation=validation, vgg=vgg, checkpoint=path)
+    work = partial(
+        _run, data=data, network=network, settings=settings, validation=validation, vgg=vgg, start=start,
+        checkpoint=path,
+    )  # fmt: skip
     return work(fabric) if settings.num_devices == 1 else _launch(fabric, work, network, settings)
 
 
@@ -96,9 +101,12 @@ def _run(
     settings: TrainingSettings,
     validation: Data | None,
     vgg: str | Path | None,
+    start: Mapping[str, Tensor] | None,
     checkpoint: Path | None,
 ) -> Trained:
     trainer = Trainer(data, network=network, settings=settings, validation=validation, vgg=vgg, fabric=fabric)
+    if start is not None:
+        trainer.network.load_state_dict(start)
     if checkpoint is not None and checkpoint.is_file():
         trainer.resume(checkpoint)
     return trainer.fit(checkpoint)

@@ -182,7 +182,7 @@ def test_void_pictures_teach_nothing_and_break_nothing() -> None:
 
 def test_bad_pictures_are_named() -> None:
     outside = replace(picture(1), labels=torch.full((32, 40), 7))
-    with pytest.raises(ShapeError, match=r"square 1: labels must be 0\.\.2 or 255 \(void\): got 7"):
+    with pytest.raises(ShapeError, match=r"square 1: labels must be 0\.\.2, 255 \(void\) or 254 \(open\): got 7"):
         train([outside], network=FCN, settings=SETTINGS)
     other = replace(picture(1), labels=torch.zeros(30, 40, dtype=torch.long))
     with pytest.raises(ShapeError, match="square 1: labels must have the picture's size"):
