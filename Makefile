@@ -7,12 +7,13 @@ STAMP := $(VENV)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install run test lint lab clean
+.PHONY: help install run test test-browser lint lab clean
 .NOTPARALLEL:
 
 help:
 	@echo "make run      set up, execute every notebook at the smoke profile, write the report"
 	@echo "make test     set up, then linter, type checker and all tests"
+	@echo "make test-browser  set up, then move every slider of the method notebooks in a real browser (about five minutes)"
 	@echo "make lab      set up, then open JupyterLab on notebooks/"
 	@echo "make lint     set up, then linter and type checker only"
 	@echo "make install  set up only;  make clean  removes .venv"
@@ -34,7 +35,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 # one thread: sums stay the same from machine to machine, and on a busy machine two are slower than one
-run test: export OMP_NUM_THREADS ?= 1
+run test test-browser: export OMP_NUM_THREADS ?= 1
 
 run: install
 	@$(BIN)/nocturne run --all --profile smoke
@@ -47,6 +48,10 @@ lint: install
 
 test: lint
 	$(BIN)/python -m pytest
+
+# JupyterLab and the client of Chromium's DevTools come with the lock; Chromium is the system's
+test-browser: install
+	NOCTURNE_BROWSER=reports/browser $(BIN)/python -m pytest -rsP tests/browser
 
 lab: install
 	$(BIN)/jupyter lab notebooks

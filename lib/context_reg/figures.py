@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lib.context_reg.context_loss import weight_maps
@@ -12,7 +12,7 @@ from lib.data.labels import LabelledPicture
 from lib.show.canvas import LINES, PALETTE, ShownFigure, drawing, pixels
 from lib.show.figures import PAGE_WIDTH_IN, image_grid, plane_grid
 from lib.show.labels import class_colours, colour_labels, draw_labels
-from lib.show.panel import jpeg
+from lib.show.panel import captioned
 
 FAR_M = 7.0  # depth that is drawn black
 ENLARGED = 3  # of the panel's picture
@@ -61,7 +61,7 @@ def kernel_figure(kernels: Tensor) -> ShownFigure:
                 value = float(kernel[y, x])
                 dark = value < limit / 3
                 axes.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=6, color="w" if dark else "k")
-            axes.set_title(COMPASS[idx] if idx < len(COMPASS) else str(idx), fontsize=8)
+            axes.set_title(_kernel_name(idx), fontsize=8)
     return figure
 
 
@@ -80,12 +80,29 @@ def sigma_figure(image: Tensor, kernels: Tensor, sigmas: Sequence[float]) -> Sho
 
 
 def turned(image: Tensor, kernels: Tensor, values: Mapping[str, float]) -> bytes:
-    """The weights behind the sliders sigma and kernel (0: mean of all), beside the picture, as a JPEG file."""
-    weights = weight_maps(image[None], kernels, sigma=float(values["sigma"]))[0]
-    chosen = int(values["kernel"])
-    plane = weights.mean(0) if chosen == 0 else weights[chosen - 1]
-    both = torch.cat([image, plane[None].expand(3, -1, -1).to(image)], dim=2)
-    return jpeg(both.repeat_interleave(ENLARGED, 1).repeat_interleave(ENLARGED, 2))
+    """What one kernel sees, behind the sliders sigma and kernel (0: mean of all), as a JPEG file.
+
+    Picture, the kernel (dark below 0, grey at 0, light above), how strongly the picture answers to it, and the weights.
+    """
+    sigma, chosen = float(values["sigma"]), int(values["kernel"])
+    taken = kernels if chosen == 0 else kernels[chosen - 1 : chosen]
+    answers = responses(image, kernels).square().sum(1).sqrt()
+    answer = (answers.mean(0) if chosen == 0 else answers[chosen - 1]) / answers.max().clamp_min(1e-9)
+    weights = weight_maps(image[None], taken, sigma=sigma)[0].mean(0)
+    name = "mean of all kernels" if chosen == 0 else f"kernel {_kernel_name(chosen - 1)}"
+    shown = {"picture I": image, name: _tile(taken.mean(0), image.shape[-2])}
+    shown |= {"|D * I|, over the largest": answer, f"W, sigma {sigma:g}": weights}
+    return captioned({title: picture.cpu() for title, picture in shown.items()}, zoom=ENLARGED)
+
+
+def _tile(kernel: Tensor, side_px: int) -> Tensor:
+    """A kernel (3, 3) as a plane of that side: grey where it is 0."""
+    plane = 0.5 + kernel.detach() / (2 * kernel.detach().abs().max().clamp_min(1e-9))
+    return F.interpolate(plane[None, None], size=(side_px, side_px), mode="nearest-exact")[0, 0]
+
+
+def _kernel_name(idx: int) -> str:
+    return COMPASS[idx] if idx < len(COMPASS) else str(idx)
 
 
 def overview_figure(

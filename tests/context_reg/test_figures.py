@@ -14,6 +14,7 @@ from lib.context_reg.train import Step
 from lib.data.labels import LabelledPicture
 from lib.data.origin import Origin
 from lib.show.labels import class_colours
+from lib.show.panel import GAP_PX, TITLE_ROOM_PX
 
 HEIGHT, WIDTH = 20, 24
 KERNELS = initial_kernels("differences").float()
@@ -77,11 +78,24 @@ def test_the_panel_draws_picture_and_weights(room):
         return Image.open(BytesIO(figures.turned(room.image, KERNELS, values)))
 
     east = moved(sigma=0.25, kernel=5)
-    assert east.size == (2 * WIDTH * figures.ENLARGED, HEIGHT * figures.ENLARGED)
-    north = moved(sigma=0.25, kernel=2)
-    column = WIDTH * figures.ENLARGED + (WIDTH // 2 - 1) * figures.ENLARGED + 1
-    assert east.getpixel((column, 15))[0] < 150
-    assert north.getpixel((column, 15))[0] > 240
+    zoom = figures.ENLARGED
+    assert east.size == (3 * WIDTH * zoom + HEIGHT * zoom + 3 * GAP_PX, TITLE_ROOM_PX + HEIGHT * zoom)
+    north, mean = moved(sigma=0.25, kernel=2), moved(sigma=0.25, kernel=0)
+    row, edge = TITLE_ROOM_PX + 15, (WIDTH // 2 - 1) * zoom + 1
+    answer, weight = ((count * WIDTH + HEIGHT) * zoom + (count + 1) * GAP_PX for count in (1, 2))
+    # the edge runs upwards: only the kernel towards the east answers to it, and gives it a small weight
+    assert east.getpixel((answer + edge, row))[0] > 240
+    assert north.getpixel((answer + edge, row))[0] < 15
+    assert east.getpixel((weight + edge, row))[0] < 150
+    assert north.getpixel((weight + edge, row))[0] > 240
+    assert 150 < mean.getpixel((weight + edge, row))[0] < 255
+    # the kernel itself: light in the middle, dark towards the east, grey elsewhere
+    middle = WIDTH * zoom + GAP_PX + HEIGHT * zoom // 2, TITLE_ROOM_PX + HEIGHT * zoom // 2
+    step = HEIGHT * zoom // 3
+    levels = [east.getpixel((middle[0] + dx, middle[1]))[0] for dx in (-step, 0, step)]
+    assert abs(levels[0] - 128) < 10
+    assert levels[1] > 245
+    assert levels[2] < 10
 
 
 def test_what_is_paid_is_fainter_at_the_edge_of_the_picture(room):

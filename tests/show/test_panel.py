@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.errors import SpecError
-from lib.show.panel import Slider, jpeg, panel
+from lib.errors import ShapeError, SpecError
+from lib.show.panel import GAP_PX, TITLE_ROOM_PX, Slider, captioned, jpeg, panel
 
 SLIDERS = [Slider("row", "row", 0, 7, 3), Slider("alpha", "share", 0.0, 1.0, 0.4, step=0.1)]
 
@@ -64,3 +64,46 @@ def test_jpeg_holds_the_image():
     decoded = np.asarray(Image.open(io.BytesIO(jpeg(image))))
     assert decoded.shape == (16, 24, 3)
     assert np.abs(decoded.astype(float) - 255 * np.array([0.8, 0.4, 0.1])).max() < 4
+
+
+def test_a_playing_slider_has_a_button_that_moves_it_and_the_picture():
+    seen = []
+
+    def render(values):
+        seen.append(values["frame"])
+        return b"frame %d" % values["frame"]
+
+    row, picture = panel(render, [Slider("frame", "frame", 0, 9, 4, plays=True)]).children
+    slider, button = row.children
+    assert (button.min, button.max, button.step, button.value) == (0, 9, 1, 4)
+    button.value = 5
+    assert slider.value == 5
+    assert picture.value == b"frame 5"
+    slider.value = 8
+    assert button.value == 8
+    assert seen == [4, 5, 8]
+    with pytest.raises(SpecError, match="alpha must have whole numbers to play"):
+        Slider("alpha", "share", 0.0, 1.0, 0.5, step=0.1, plays=True)
+
+
+def test_captioned_pictures_stand_side_by_side_under_their_titles():
+    red = torch.tensor([1.0, 0.0, 0.0]).view(3, 1, 1).expand(3, 8, 10)
+    encoded = captioned({"red": red, "grey": torch.full((8, 12), 0.5), "black": torch.zeros(1, 8, 4)}, zoom=4)
+    sheet = np.asarray(Image.open(io.BytesIO(encoded))).astype(int)
+    assert sheet.shape == (TITLE_ROOM_PX + 32, 40 + 48 + 16 + 2 * GAP_PX, 3)
+    pictures = sheet[TITLE_ROOM_PX + 8 : -8]
+    assert np.abs(pictures[:, 8:32] - [255, 0, 0]).max() < 8
+    assert np.abs(pictures[:, 40 + GAP_PX + 8 : 80] - 128).max() < 8
+    assert pictures[:, -8:].max() < 8
+    # each title is dark on white, above the left edge of its picture
+    titles = sheet[:TITLE_ROOM_PX].min(axis=(0, 2))
+    assert titles[:20].min() < 100
+    assert titles[40 + GAP_PX : 60 + GAP_PX].min() < 100
+    assert encoded == captioned({"red": red, "grey": torch.full((8, 12), 0.5), "black": torch.zeros(1, 8, 4)}, zoom=4)
+
+
+def test_pictures_that_fit_no_row_are_refused():
+    with pytest.raises(ShapeError, match=r"share a height: got \[4, 5\]"):
+        captioned({"a": torch.zeros(4, 4), "b": torch.zeros(5, 4)})
+    with pytest.raises(ShapeError, match=r"got \(2, 4, 4\)"):
+        captioned({"a": torch.zeros(2, 4, 4)})
