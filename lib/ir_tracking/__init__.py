@@ -10,7 +10,8 @@ from lib.ir_tracking.scan_settings import ScanSettings
 from lib.ir_tracking.settings import FilterSettings
 from lib.ir_tracking.simulator import Scan, ScanSimulator, TargetScan
 from lib.ir_tracking.stills import StillScores, score_stills
-from lib.ir_tracking.tracker import Track, Tracker, TrackerSettings
+from lib.ir_tracking.tracker import Track, Tracker
+from lib.ir_tracking.tracker_settings import TrackerSettings
 from lib.ir_tracking.weights import load_network
 
 __all__ = [

@@ -14,7 +14,8 @@ from lib.ir_tracking.network import RegionMaps, SiameseNetwork
 from lib.ir_tracking.network_settings import NetworkSettings
 from lib.ir_tracking.settings import FilterSettings
 from lib.ir_tracking.simulator import TargetScan
-from lib.ir_tracking.tracker import Tracker, TrackerSettings
+from lib.ir_tracking.tracker import Tracker
+from lib.ir_tracking.tracker_settings import TrackerSettings
 from lib.ir_tracking.weights import SHIPPED, load_network
 from lib.show import sweeps
 from lib.show.canvas import ShownFigure

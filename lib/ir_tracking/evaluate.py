@@ -14,7 +14,8 @@ from lib.ir_tracking.network import SiameseNetwork
 from lib.ir_tracking.pairs import TargetSequence, one_frame
 from lib.ir_tracking.scan_settings import MANOEUVRES, ScanSettings, Scenery
 from lib.ir_tracking.simulator import ScanSimulator
-from lib.ir_tracking.tracker import Tracker, TrackerSettings
+from lib.ir_tracking.tracker import Tracker
+from lib.ir_tracking.tracker_settings import TrackerSettings
 from lib.ir_tracking.weights import load_network
 from lib.metrics import TrackingScores, mean_of_tracks, tracking_scores
 
@@ -159,8 +160,8 @@ def classic_trackers() -> dict[str, MakeTracker]:
 def ours_without() -> dict[str, MakeTracker]:
     """Ours, trained as briefly as its parts are, and ours without each: 300 steps of the same clips and pairs.
 
-    Without region selection it is SiamFC with one scale; without the filter neither the network, nor the centring,
-    nor the search after loss sees it. Raises Unavailable where a file of weights is missing.
+    Without region selection it is SiamFC with its three scales; without the filter neither the network, nor the
+    centring, nor the search after loss sees it. Raises Unavailable where a file of weights is missing.
     """
     return {name: siamese(load_network(weights)) for name, weights in SHORT_BY_NAME.items()}
 

@@ -11,7 +11,7 @@ from lib.ir_tracking.look import Look, best_proposals, energy, look_again, simil
 from lib.ir_tracking.peaks import peaks
 from lib.ir_tracking.scan_parts import FINE_PER_PITCH, VIEW_PITCHES, point_radiance, point_samples
 from lib.ir_tracking.settings import FilterSettings
-from lib.ir_tracking.tracker import TrackerSettings
+from lib.ir_tracking.tracker_settings import TrackerSettings
 from lib.ir_tracking.walkthrough import Follow, crop_around, filter_stages, spans
 from lib.show.canvas import LINES, MARKERS, PALETTE, ShownFigure, drawing, pixels
 from lib.show.figures import PAGE_WIDTH_IN, TITLE_HEIGHT_IN

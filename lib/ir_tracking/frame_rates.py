@@ -18,7 +18,8 @@ from lib.ir_tracking.network_settings import NetworkSettings
 from lib.ir_tracking.scan_settings import ScanSettings
 from lib.ir_tracking.scenes import PaperSet
 from lib.ir_tracking.simulator import ScanSimulator, TargetScan
-from lib.ir_tracking.tracker import Tracker, TrackerSettings
+from lib.ir_tracking.tracker import Tracker
+from lib.ir_tracking.tracker_settings import TrackerSettings
 from lib.ir_tracking.weights import SHIPPED, load_network
 from lib.show.tables import Table, table
 from lib.timing import machine_name
@@ -66,7 +67,7 @@ def rates(sequence: TargetScan, *, device: torch.device | str = "cpu", full_fram
         ways: dict[str, Callable[[Tensor], object]] = {
             WINDOW: tracker.step,
             WHOLE: lambda frame, tracker=tracker: (suppress_background(frame), tracker.step(frame)),  # type: ignore[misc]
-            NO: _network_alone(tracker.network, network.settings, device),
+            NO: _network_alone(tracker.looker.network, network.settings, device),
         }
         found += [Rate(name, counted, 1 / _median_s(way, frames[1:count]), where) for counted, way in ways.items()]
     return found

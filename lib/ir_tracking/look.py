@@ -14,7 +14,7 @@ from lib.ir_tracking.network import FUSION_POOLS, SiameseNetwork
 from lib.ir_tracking.network_settings import NetworkSettings
 from lib.ir_tracking.select import change_penalty, class_scores, cosine_window, decode
 from lib.ir_tracking.settings import FilterSettings
-from lib.ir_tracking.tracker import TrackerSettings
+from lib.ir_tracking.tracker_settings import TrackerSettings
 from lib.show.tables import Table, table
 
 TRUNK_LAYERS = ("conv3", "conv4", "conv5")

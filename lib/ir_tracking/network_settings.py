@@ -69,11 +69,19 @@ class NetworkSettings:
 
     @classmethod
     def small(cls) -> Self:
-        """The shipped network: the same layers, an eighth as wide, on small crops at half the stride."""
+        """The shipped network: the same layers, about an eighth as wide, on small crops at half the stride."""
         return cls(
             channels=(16, 32, 48, 48, 32), pool_strides=(2, 1), fused_width=48, head="depthwise", head_width=48,
             ratios=(0.5, 1, 2), scales=(2.5, 8), template_px=79, search_px=143, training_search_px=143,
         )  # fmt: skip
+
+    @classmethod
+    def wide(cls) -> Self:
+        """What the small one stands for: AlexNet's widths and SiamRPN's crops, with the small one's head and anchors.
+
+        Choice: anchors of 3 pixels and of bodies, as the small one has them; in these crops that is 16 and 64 pixels.
+        """
+        return cls(head="depthwise", ratios=(0.5, 1, 2), scales=(2, 8))
 
     @property
     def stride(self) -> int:

@@ -14,17 +14,19 @@ import typer
 from torch import Generator
 
 from lib.data.weights import manifest_path
+from lib.errors import SpecError
 from lib.ir_tracking.bodies import BodySettings, body_clip
 from lib.ir_tracking.network_settings import Head, Inputs, NetworkSettings
 from lib.ir_tracking.pairs import PairSettings
 from lib.ir_tracking.scan_settings import ScanSettings, Scenery
 from lib.ir_tracking.simulator import ScanSimulator, TargetScan
-from lib.ir_tracking.train import Trained, TrainingSettings, train
+from lib.ir_tracking.train import Precision, Trained, TrainingSettings, train
 from lib.ir_tracking.weights import SHIPPED, save_network
 
 SCENERIES: tuple[Scenery, ...] = ("sky", "clouds", "clouds", "ground")
 OVERSAMPLINGS = ((1, 1), (2, 1), (2, 2), (2, 2), (2, 2), (3, 2))
 SEED_STRIDE = 1_000_003
+NETWORKS = {"small": NetworkSettings.small, "wide": NetworkSettings.wide}
 
 
 @dataclass(frozen=True)
@@ -130,24 +132,31 @@ def _below(end: int, generator: Generator) -> int:
 
 def main(
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 1000,
+    width: Annotated[str, typer.Option(help="small (shipped) | wide (AlexNet's).")] = "small",
     head: Annotated[
         str, typer.Option(help="depthwise | up_channel | correlation (no region selection).")
     ] = "depthwise",
     inputs: Annotated[str, typer.Option(help="all | filtered | frame (no filter).")] = "all",
     fusion: Annotated[bool, typer.Option(help="Conv3 to conv5 together; else conv5 alone.")] = True,
+    precision: Annotated[str, typer.Option(help="full | bf16 (16 bits where that is safe).")] = "full",
     checkpoint: Annotated[Path | None, typer.Option(help="Written now and then; goes on from it.")] = None,
     out: Annotated[Path | None, typer.Option(help="Weights; the shipped file when left out.")] = None,
     device: Annotated[str, typer.Option(help="auto | cpu | cuda | mps.")] = "auto",
     seed: Annotated[int, typer.Option(help="Of clips, pairs and first weights.")] = 0,
 ) -> None:
-    """Train the small network on simulated scans and write its weights, whole or not at all."""
+    """Train a network on simulated scans and write its weights, whole or not at all."""
     plan = Pretraining()
+    if width not in NETWORKS:
+        raise SpecError(f"--width must be one of {', '.join(NETWORKS)}: got {width!r}")
+    if width != "small" and out is None:
+        raise SpecError("--width other than small needs --out: the shipped file is the small network's")
     chosen_head: Head = head  # type: ignore[assignment]
     chosen_inputs: Inputs = inputs  # type: ignore[assignment]
+    chosen_precision: Precision = precision  # type: ignore[assignment]
     plan = plan.but(
         seed=seed,
-        network=plan.network.but(head=chosen_head, inputs=chosen_inputs, fusion=fusion),
-        training=plan.training.but(num_steps=steps, device=device, seed=seed),
+        network=NETWORKS[width]().but(head=chosen_head, inputs=chosen_inputs, fusion=fusion),
+        training=plan.training.but(num_steps=steps, device=device, seed=seed, precision=chosen_precision),
     )
     trained = pretrain(plan, checkpoint=checkpoint)
     save_network(trained.network, out or manifest_path().parent / f"{SHIPPED}.safetensors")

@@ -18,7 +18,8 @@ from lib.ir_tracking.network import SiameseNetwork
 from lib.ir_tracking.scan_settings import ScanSettings, Scenery
 from lib.ir_tracking.settings import FilterSettings
 from lib.ir_tracking.simulator import Scan, ScanSimulator
-from lib.ir_tracking.tracker import Tracker, TrackerSettings
+from lib.ir_tracking.tracker import Tracker
+from lib.ir_tracking.tracker_settings import TrackerSettings
 from lib.metrics.infrared import CAP, SCR, SCR_GAIN, LocalContrast, Suppression, decibels, local_contrast, suppression
 from lib.metrics.tracking import AOR, PRECISION_3, centre_error
 from lib.show.scores import Finding

@@ -37,7 +37,7 @@ from lib.ir_tracking.scan_settings import ScanSettings
 from lib.ir_tracking.scan_targets import point_response
 from lib.ir_tracking.scenes import ablation_scans
 from lib.ir_tracking.settings import FilterSettings
-from lib.ir_tracking.tracker import TrackerSettings
+from lib.ir_tracking.tracker_settings import TrackerSettings
 from lib.ir_tracking.weights import load_network
 from lib.metrics import local_contrast
 from lib.show.sweeps import Axis
@@ -144,7 +144,7 @@ def test_the_tracker_of_a_variant_has_its_settings() -> None:
     bench = Bench()
     tracker = bench.make(BASE.but(tracker=TrackerSettings(motion_prior=False)))
     assert not tracker.settings.motion_prior
-    assert isinstance(bench.make(BASE.but(anchors=(0,))).network, SomeAnchors)
+    assert isinstance(bench.make(BASE.but(anchors=(0,))).looker.network, SomeAnchors)
     assert bench.make(BASE.but(weights="ir_siamese_no_filter")).network_settings.inputs == "frame"
 
 

@@ -14,7 +14,8 @@ from lib.ir_tracking.crops import Window, context_side, rounded_crop, search_sid
 from lib.ir_tracking.network import RegionMaps, SiameseNetwork
 from lib.ir_tracking.network_settings import NetworkSettings
 from lib.ir_tracking.select import select
-from lib.ir_tracking.tracker import Tracker, TrackerSettings
+from lib.ir_tracking.tracker import Tracker
+from lib.ir_tracking.tracker_settings import TrackerSettings
 
 Golden = Callable[[str], Any]
 PAPER = NetworkSettings.paper()

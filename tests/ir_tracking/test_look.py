@@ -14,7 +14,8 @@ from lib.ir_tracking import walkthrough as walk
 from lib.ir_tracking.network_settings import NetworkSettings
 from lib.ir_tracking.select import select
 from lib.ir_tracking.settings import FilterSettings
-from lib.ir_tracking.tracker import Tracker, TrackerSettings
+from lib.ir_tracking.tracker import Tracker
+from lib.ir_tracking.tracker_settings import TrackerSettings
 from lib.ir_tracking.weights import load_network
 from tests.ir_tracking.moving_spots import spot_clip, straight
 

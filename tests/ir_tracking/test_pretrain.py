@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Generator
 
+from lib.errors import SpecError
 from lib.ir_tracking.bodies import BodySettings, body_clip
 from lib.ir_tracking.network_settings import NetworkSettings
 from lib.ir_tracking.pairs import PairSettings, usable_frames
-from lib.ir_tracking.pretrain import Pretraining, SimulatedClips, pretrain
+from lib.ir_tracking.pretrain import Pretraining, SimulatedClips, main, pretrain
 from lib.ir_tracking.train import TrainingSettings
 
 PLAN = Pretraining(
@@ -63,3 +64,19 @@ def test_pretraining_repeats(tmp_path: Path) -> None:
     for one, other in zip(first.network.parameters(), again.network.parameters(), strict=True):
         assert torch.equal(one, other)
     assert [step.number for step in first.steps] == [1, 2]
+
+
+def test_the_wide_network_is_no_shipped_file() -> None:
+    with pytest.raises(SpecError, match="needs --out"):
+        main(steps=0, width="wide")
+    with pytest.raises(SpecError, match="one of small, wide: got 'broad'"):
+        main(steps=0, width="broad")
+
+
+def test_the_wide_network_has_the_small_ones_anchors_in_the_frame() -> None:
+    small, wide = NetworkSettings.small(), NetworkSettings.wide()
+    sides = [[scale * one.stride / one.template_px for scale in one.scales] for one in (small, wide)]
+    assert sides[1] == pytest.approx(sides[0], rel=0.25)
+    assert min(sides[1]) == pytest.approx(min(sides[0]), rel=0.01)
+    assert (wide.ratios, wide.head, wide.inputs) == (small.ratios, small.head, small.inputs)
+    assert wide.channels == NetworkSettings().channels

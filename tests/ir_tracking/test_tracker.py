@@ -8,7 +8,8 @@ from lib.errors import LabError, ShapeError, SpecError
 from lib.ir_tracking.kalman import MotionSettings
 from lib.ir_tracking.network import SiameseNetwork
 from lib.ir_tracking.network_settings import NetworkSettings
-from lib.ir_tracking.tracker import Track, Tracker, TrackerSettings
+from lib.ir_tracking.tracker import Track, Tracker
+from lib.ir_tracking.tracker_settings import TrackerSettings
 from lib.ir_tracking.weights import load_network
 from tests.ir_tracking.moving_spots import Brightest, spot_clip, straight
 
@@ -230,7 +231,7 @@ def test_filtering_only_what_the_window_needs_changes_nothing() -> None:
     tracking = Tracker(network)
     tracking.start(clip.frames[0], clip.boxes[0])
     windows = torch.tensor([[50.2, 40.3, 41.0]], dtype=torch.float64)
-    part = tracking._crops(tracking._view(clip.frames[0], windows), windows, 143)
+    part = tracking.looker.crops(tracking.looker.view(clip.frames[0], windows), windows, 143)
     both = windows.repeat(2, 1)
-    whole = tracking._crops(tracking._view(clip.frames[0], both), both, 143)[:1]
+    whole = tracking.looker.crops(tracking.looker.view(clip.frames[0], both), both, 143)[:1]
     torch.testing.assert_close(part, whole, atol=1e-4, rtol=1e-4)

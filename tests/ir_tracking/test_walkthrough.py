@@ -15,7 +15,7 @@ from lib.ir_tracking.background import suppress_background
 from lib.ir_tracking.evaluate import Result
 from lib.ir_tracking.settings import FilterSettings
 from lib.ir_tracking.simulator import Scan
-from lib.ir_tracking.tracker import TrackerSettings
+from lib.ir_tracking.tracker_settings import TrackerSettings
 from lib.ir_tracking.weights import load_network
 from lib.metrics import TrackingScores, mean_of_tracks
 from lib.metrics.infrared import LocalContrast, Suppression
