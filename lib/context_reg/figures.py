@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lib.context_reg.context_loss import weight_maps
+from lib.context_reg.networks import LoadedNetwork
+from lib.context_reg.segment import segment_image
 from lib.context_reg.train import Step
 from lib.context_reg.walkthrough import COMPASS, loss_lines, loss_map, responses
 from lib.data.labels import LabelledPicture
@@ -15,7 +17,7 @@ from lib.show.labels import class_colours, colour_labels, draw_labels
 from lib.show.panel import captioned
 
 FAR_M = 7.0  # depth that is drawn black
-ENLARGED = 3  # of the panel's picture
+ENLARGED = 2  # of the panel's picture
 
 
 def room_figure(room: LabelledPicture, num_classes: int) -> ShownFigure:
@@ -157,6 +159,19 @@ def predictions_figure(room: LabelledPicture, predictions: Mapping[str, Tensor],
     num_classes = len(next(iter(predictions.values())))
     shown = [colour_labels(one.argmax(0), num_classes) for one in predictions.values()]
     return image_grid([*shown, colour_labels(room.labels, num_classes)], [*predictions, "truth"], columns=columns)
+
+
+def segmented_figure(loaded: LoadedNetwork, pictures: Sequence[LabelledPicture]) -> ShownFigure:
+    """A row for each picture: picture, its classes by a network that reads RGB, both, truth (void black)."""
+    shown: list[Tensor] = []
+    titles: list[str] = []
+    for one in pictures:
+        num_classes = loaded.settings.num_classes
+        labels = segment_image(loaded, one.image).labels
+        both = draw_labels(one.image, labels, num_classes=num_classes)
+        shown += [one.image, colour_labels(labels, num_classes), both, colour_labels(one.labels, num_classes)]
+        titles += [one.name, "classes", "both", "truth"]
+    return image_grid(shown, titles, columns=4)
 
 
 def rooms_figure(rooms: Sequence[LabelledPicture], predictions: Mapping[str, Sequence[Tensor]]) -> ShownFigure:
