@@ -12,9 +12,14 @@ OWN, OTHER, NOWHERE = (10.0, 10.0), (40.0, 20.0), (70.0, 50.0)
 
 @pytest.mark.parametrize(
     ("centres", "kept", "swapped"),
-    [((OWN, OTHER), True, False), ((OTHER, OWN), False, True), ((OWN, OWN), False, False), ((OWN, NOWHERE), False, False)],
+    [
+        ((OWN, OTHER), True, False),
+        ((OTHER, OWN), False, True),
+        ((OWN, OWN), False, False),
+        ((OWN, NOWHERE), False, False),
+    ],
     ids=["kept", "swapped", "both on one", "one lost"],
-)  # fmt: skip
+)
 def test_the_last_boxes_say_how_it_ended(centres: tuple[tuple[float, float], ...], kept: bool, swapped: bool) -> None:
     truths = torch.tensor([[[x - 1.5, y - 1.5, 3.0, 3.0] for x, y in (OWN, OTHER)]] * 2)
     last = torch.tensor([[x - 0.5, y - 2.0, 3.0, 3.0] for x, y in centres])
