@@ -1,5 +1,7 @@
 """Executed notebooks as offline HTML pages: equations as MathML, pictures inlined, no script, no external request."""
 
+import re
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,31 @@ WIDGET_TYPES = ("application/vnd.jupyter.widget-view+json", "application/javascr
 PICTURE_ALT = "Picture computed by the cell above"
 
 
-class MathRenderer(IPythonRenderer):
-    """Markdown with equations set as MathML, which browsers draw without any script."""
+class PageRenderer(IPythonRenderer):
+    """Markdown with equations set as MathML, which browsers draw without any script, and links that lead somewhere.
+
+    folder: of the page. anchors: those that the page has so far; a heading adds its own.
+    """
+
+    def __init__(self, folder: Path, anchors: set[str], **given: Any) -> None:
+        super().__init__(escape=False, exclude_anchor_links=True, **given)
+        self.folder = folder
+        self.anchors = anchors
+
+    def heading(self, text: str, level: int, **_: Any) -> str:
+        """A heading with the anchor that JupyterLab gives it."""
+        anchor = escape(unescape(re.sub(r"<[^>]*>", "", text)).replace(" ", "-"))
+        named = "" if anchor in self.anchors else f' id="{anchor}"'
+        self.anchors.add(anchor)
+        return f"<h{level}{named}>{text}</h{level}>\n"
+
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        """A link; one to a notebook leads to its page where there is one, one to another file is plain text."""
+        if url.startswith("#") or "://" in url:
+            return str(super().link(text, url, title))
+        page = Path(url).with_suffix(".html")
+        is_there = url.endswith(".ipynb") and (self.folder / page).is_file()
+        return str(super().link(text, page.as_posix(), title)) if is_there else text
 
     def block_math(self, body: str) -> str:
         """`$$ ... $$` as a display equation."""
@@ -35,13 +60,18 @@ class MathRenderer(IPythonRenderer):
 
 
 class PageExporter(HTMLExporter):
-    """nbconvert's plain HTML body with our Markdown."""
+    """nbconvert's plain HTML body with our Markdown, for a page in `folder`."""
+
+    def __init__(self, folder: Path, **given: Any) -> None:
+        super().__init__(template_name="basic", **given)
+        self._folder = folder
+        self._anchors: set[str] = set()
 
     @pass_context
     def markdown2html(self, context: Any, source: str) -> str:
         """HTML of one Markdown text; attachments of the cell are inlined."""
         attachments = context.get("cell", {}).get("attachments", {})
-        renderer = MathRenderer(escape=False, attachments=attachments, exclude_anchor_links=True)
+        renderer = PageRenderer(self._folder, self._anchors, attachments=attachments)
         return MarkdownWithMath(renderer=renderer).render(source)
 
 
@@ -50,8 +80,6 @@ def mathml(tex: str, *, display: bool) -> str:
     try:
         return LatexToMathML().convert_with_local_state(tex, displaystyle=display)
     except LatexError:
-        from html import escape
-
         tag = "pre" if display else "code"
         return f"<{tag}>{escape(tex.strip())}</{tag}>"
 
@@ -67,7 +95,7 @@ def export_notebook(source: Path, target: Path, *, home: str, facts: str) -> Non
     except (OSError, ValueError) as error:
         raise DataMissing(f"the executed notebook {source.name} can't be read: {error}; run it again") from error
     _settle(notebook)
-    body, _ = PageExporter(template_name="basic").from_notebook_node(notebook)
+    body, _ = PageExporter(target.parent).from_notebook_node(notebook)
     page = template("notebook.html.j2").render(
         title=_title(notebook) or source.stem, body=body, home=home, facts=facts, code_style=code_style()
     )

@@ -8,7 +8,8 @@ from typing import Any
 from lib.bench.background import BackgroundRun
 from lib.bench.catalogue import DEFAULT_PROFILE, Notebook, find_notebook, list_notebooks
 from lib.bench.form import Filled, as_text, choices, fields, fill_in, first_values, hint, papers_with_notebooks
-from lib.bench.published import load_paper
+from lib.bench.published import load_paper, load_tables
+from lib.bench.record import records
 from lib.bench.schema import Parameter
 from lib.bench.tables import render
 from lib.errors import LabError, SpecError
@@ -204,8 +205,10 @@ def title_of(paper: str) -> str:
 
 
 def table_of(paper: str) -> str:
-    """The paper's tables with what the store holds, as HTML; one sentence where it has no published tables."""
+    """The paper's tables with what the store holds, as HTML; one sentence where there is nothing to show."""
     try:
+        if not load_tables(paper) and not any(record.scores for record in records(paper)):
+            return _coloured(f"No run of {paper} has noted a score.", GREY)
         return f'{TABLE_STYLE}<div class="nocturne-table">{render(paper, "html")}</div>'
     except LabError as error:
         return _coloured(f"No table to show: {error}", GREY)

@@ -12,7 +12,7 @@ from lib.bench.background import BackgroundRun
 from lib.bench.catalogue import values_from_text
 from lib.bench.console import split_pairs
 from lib.bench.form import as_text, choices, fields, fill_in, first_values, hint, papers_with_notebooks
-from lib.bench.launch import LaunchForm
+from lib.bench.launch import LaunchForm, table_of
 from lib.bench.plan import make_plan
 from lib.bench.record import home_of, records
 from lib.bench.runner import new_partial
@@ -191,6 +191,11 @@ def test_a_run_from_the_form_ends_in_a_record_and_the_papers_table(toys, light):
     assert form.run.wait(END_S)
     assert "cached: nothing that matters changed" in form.said.value
     assert len(store.all_records()) == 1
+
+
+def test_a_paper_without_published_numbers_or_scores_is_said(toys):
+    assert "No run of bench has noted a score." in table_of("bench")
+    assert "No table to show: paper must be one of" in table_of("toy")
 
 
 def test_a_run_that_fails_is_one_sentence(toys, light):
