@@ -4,10 +4,10 @@ import os
 import shlex
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
-from lib.bench import record as store
 from lib.bench.background import BackgroundRun
 from lib.bench.catalogue import values_from_text
 from lib.bench.console import split_pairs
@@ -187,10 +187,12 @@ def test_a_run_from_the_form_ends_in_a_record_and_the_papers_table(toys, light):
     assert "Across the papers" in form.table.value
     assert (form.run_button.disabled, form.stop_button.disabled) == (False, True)
 
-    form.run_button.click()  # the same again
-    assert form.run.wait(END_S)
-    assert "cached: nothing that matters changed" in form.said.value
-    assert len(store.all_records()) == 1
+
+def test_a_run_that_was_done_before_is_full_progress(form):
+    said = "toy/1_method at smoke: cached: nothing that matters changed since then"
+    form._follow(SimpleNamespace(filled=form.filled(), num_cells=0, total_cells=5, ending="done", said=said))
+    assert (form.progress.value, form.progress.max, form.progress.bar_style) == (5, 5, "success")
+    assert said in form.said.value
 
 
 def test_a_paper_without_published_numbers_or_scores_is_said(toys):
