@@ -21,6 +21,7 @@ from lib.errors import DataMissing, LabError, SpecError
 Host = Literal["fcn32s", "segnet", "deeplabv3"]
 Channels = Literal["rgb", "hha", "rgb+hha"]
 HEADER = "segmentation_network"
+SHIPPED = "context_rooms"  # of the weights manifest: four super-classes of rooms, made by lib.context_reg.pretrain
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,15 @@ class NetworkSettings:
     channels: Channels = "rgb"  # "rgb+hha": late fusion of two FCN-32s
     padding: Padding = "input"  # of FCN-32s: 100 zeros around the picture as published, or around fc6
     class_names: tuple[str, ...] = ()
+    seen_px: int = 0  # height of the pictures that it learnt from; 0: not said
 
     def __post_init__(self) -> None:
         for name, choices in (("host", Host), ("channels", Channels), ("padding", Padding)):
             if getattr(self, name) not in get_args(choices):
                 raise SpecError(f"{name} must be one of {', '.join(get_args(choices))}: got {getattr(self, name)!r}")
         check_width(self.num_classes, self.width)
+        if not isinstance(self.seen_px, int) or isinstance(self.seen_px, bool) or self.seen_px < 0:
+            raise SpecError(f"seen_px must be a whole number of at least 0: got {self.seen_px!r}")
         if self.channels == "rgb+hha" and self.host != "fcn32s":
             raise SpecError(f"late fusion of RGB and HHA is for fcn32s: got {self.host}; take channels rgb or hha")
         if self.host == "deeplabv3" and self.channels != "rgb":
@@ -117,10 +121,11 @@ class LoadedNetwork:
     settings: NetworkSettings
 
 
-def load_network(source: str | Path) -> LoadedNetwork:
+def load_network(source: str | Path = SHIPPED) -> LoadedNetwork:
     """The trained network of a file, on the CPU.
 
-    source: a .safetensors file of `save_network`, or a name of the weights manifest.
+    source: "context_rooms", which is shipped, another name of the weights manifest, or a .safetensors file of
+    `save_network`.
     Raises Unavailable or DataMissing when it is not there, LabError when it is of something else.
     """
     path = weights_file(str(source)).path if str(source).isidentifier() else Path(source)
