@@ -10,6 +10,7 @@ from PIL import Image
 from lib.context_reg import figures
 from lib.context_reg import walkthrough as walk
 from lib.context_reg.directional import initial_kernels
+from lib.context_reg.networks import LoadedNetwork, NetworkSettings
 from lib.context_reg.train import Step
 from lib.data.labels import LabelledPicture
 from lib.data.origin import Origin
@@ -119,6 +120,24 @@ def test_push_predictions_and_rooms(room):
     assert titles(figures.predictions_figure(room, {"a": rough, "b": rough})) == ["a", "b", "truth"]
     table = figures.rooms_figure([room, room], {"alone": [rough, rough]})
     assert titles(table) == ["halves", "alone", "truth"] * 2
+
+
+def test_a_loaded_network_is_shown_beside_the_truth(room):
+    class Third(torch.nn.Module):
+        """A network that says "furniture" everywhere."""
+
+        def __init__(self):
+            super().__init__()
+            self.one = torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, image):
+            return self.one * torch.eye(4)[2].view(1, 4, 1, 1).expand(1, 4, *image.shape[-2:])
+
+    loaded = LoadedNetwork(Third(), NetworkSettings("segnet", 4, class_names=("a", "b", "c", "d")))
+    figure = figures.segmented_figure(loaded, [room])
+    assert titles(figure) == ["halves", "classes", "both", "truth"]
+    classes = shown(figure)[1]
+    assert (classes == classes[0, 0]).all()
 
 
 def test_losses_are_drawn_for_every_training():
