@@ -14,6 +14,7 @@ from lib.show.panel import Slider, captioned
 
 HEIGHT_PX = 240  # at most, so that a move stays quick
 BORDER_GAIN = 8
+CUT_AWAY = 0.85
 BORDERS: dict[Padding, str] = {"none": "nothing flows (Neumann)", "black": "black padding", "replicate": "repeated rim"}
 
 
@@ -52,6 +53,6 @@ def explored(night: Tensor, day: Tensor, values: Mapping[str, float]) -> bytes:
         f"enhanced, {BORDERS[padding]}": fusion.image,
         f"what the border changes, x{BORDER_GAIN}": BORDER_GAIN * (fusion.image - whole).abs().mean(0),
     }
-    # what was cut away stays white, so that the page does not jump
+    # what was cut away stays grey, so that the page does not jump
     rim = (0, night.shape[-1] - width)
-    return captioned({title: F.pad(picture, rim, value=1.0) for title, picture in shown.items()})
+    return captioned({title: F.pad(picture, rim, value=CUT_AWAY) for title, picture in shown.items()})

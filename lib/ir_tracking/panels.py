@@ -56,7 +56,7 @@ def replayed(frames: Tensor, followed: Follow, values: Mapping[str, float]) -> b
 
 def _state(followed: Follow, number: int) -> str:
     parts = [
-        f"{'seen' if bool(seen) else 'gone on unseen'}, score {float(score):.2f}"
+        f"{'seen' if bool(seen) else 'carried on unseen'}, score {float(score):.2f}"
         for seen, score in zip(followed.seen[number], followed.scores[number], strict=True)
     ]
     return f"frame {number}: {'; '.join(parts)}"
