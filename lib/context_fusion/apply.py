@@ -4,8 +4,6 @@ import ctypes
 import itertools
 import platform
 import sys
-from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -16,109 +14,141 @@ from torch import Tensor
 
 import lib
 from lib.context_fusion import ImageSettings, VideoFuser, VideoSettings, fuse_image, median_background, register_day
-from lib.context_fusion.settings import Padding
-from lib.data.images import READ_SUFFIXES, read_image, write_image
-from lib.data.video import VideoReader, VideoWriter, open_video
+from lib.context_fusion.settings import Padding, Rule
+from lib.data.images import read_image
+from lib.data.video import VideoReader, open_video
 from lib.errors import ShapeError, SpecError
-from lib.show.progress import progress
+from lib.footage import Device, Force, Out, Places, Preview, Run, Shown, clips, setting, write_preview
+from lib.footage.places import files
 
 # frames of a day clip that its median is taken over: 270 MB at 768x576
 BACKGROUND_FRAMES = 51
 # glibc's option number, and a size that all planes of video exceed but no small tensor does
 M_MMAP_THRESHOLD = -3
 PLANE_BYTES = 1 << 20
+PICTURE, VIDEO = "of a night picture", "of a night video"
 
 
 def apply(
-    night: Annotated[Path, typer.Argument(help="Night video, folder of pictures or picture.")],
-    out: Annotated[Path, typer.Argument(help="Result: .mp4, .webm, a new folder, or a picture for a picture.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Night video, folder of pictures or picture.")],
+    out: Out,
     day: Annotated[Path, typer.Option(help="Day picture of the same view, or a day video (its median is taken).")],
-    reference: Annotated[Path | None, typer.Option(help="Picture: the empty night view, for --rule reference.")] = None,
-    rule: Annotated[str | None, typer.Option(help="Picture: max | threshold (default) | reference.")] = None,
-    half_window: Annotated[int | None, typer.Option(help="Video: c, masks of 2 c + 1 frames are averaged; 5.")] = None,
-    difference: Annotated[float | None, typer.Option(help="Video: motion threshold, grey levels; 20.")] = None,
-    passes: Annotated[int | None, typer.Option(help="Video: passes of the SUSAN denoising; 3, 0 for none.")] = None,
-    padding: Annotated[str, typer.Option(help="none | black | replicate.")] = "none",
-    register: Annotated[bool, typer.Option(help="Shift the day picture onto the (first) night picture.")] = False,
-    resize: Annotated[bool, typer.Option(help="Bring a day picture of another size to the night's size.")] = False,
-    device: Annotated[str, typer.Option(help="auto | cpu | cuda | mps.")] = "auto",
+    reference: Annotated[
+        Path | None, typer.Option(help=f"The empty night view, for --rule reference; {PICTURE}.")
+    ] = None,
+    rule: Annotated[str, setting(ImageSettings, "rule", note=PICTURE)] = ImageSettings.rule,
+    half_window: Annotated[int, setting(VideoSettings, "half_window", note=VIDEO)] = VideoSettings.half_window,
+    difference: Annotated[
+        float, setting(VideoSettings, "difference_threshold", note=VIDEO)
+    ] = VideoSettings.difference_threshold,
+    passes: Annotated[int, setting(VideoSettings, "susan_passes", note=VIDEO)] = VideoSettings.susan_passes,
+    padding: Annotated[str, setting(VideoSettings, "padding")] = VideoSettings.padding,
+    register: Annotated[bool, setting(ImageSettings, "register", flag="--register")] = ImageSettings.register,
+    resize: Annotated[
+        bool, typer.Option("--resize", help="Bring a day picture of another size to the night's size.")
+    ] = False,
+    preview: Preview = False,
+    force: Force = False,
+    device: Device = "auto",
 ) -> None:
     """Fuse a night picture or video with a day picture of the same fixed camera."""
     chosen = lib.device(device)
-    if out.resolve() in {path.resolve() for path in (night, day, reference) if path is not None}:
-        raise SpecError(f"the result would replace an input: give another name than {out}")
-    of_picture = {"rule": rule}
-    of_video = {"half_window": half_window, "difference_threshold": difference, "susan_passes": passes}
-    if night.suffix.lower() in READ_SUFFIXES and not night.is_dir():
+    places = Places(source, out, read={"day": day, **files(reference=reference)}, force=force)
+    of_picture = {"rule": (rule, ImageSettings.rule), "reference": (reference, None)}
+    of_video = {
+        "half-window": (half_window, VideoSettings.half_window),
+        "difference": (difference, VideoSettings.difference_threshold),
+        "passes": (passes, VideoSettings.susan_passes),
+    }
+    if places.is_picture:
         _refuse(of_video, "a night picture", "--half-window, --difference and --passes serve a night video")
-        image_settings = ImageSettings(padding=cast(Padding, padding), register=register, **_given(of_picture))
-        _apply_to_picture(night, out, day, reference, image_settings, resize=resize, device=chosen)
+        image_settings = ImageSettings(rule=cast(Rule, rule), padding=cast(Padding, padding), register=register)
+        _apply_to_picture(places, reference, image_settings, resize=resize, preview=preview, device=chosen)
         return
-    _refuse({**of_picture, "reference": reference}, "a night video", "--rule and --reference serve a night picture")
-    video_settings = VideoSettings(padding=cast(Padding, padding), **_given(of_video))
-    _apply_to_video(night, out, day, video_settings, register=register, resize=resize, device=chosen)
+    _refuse(of_picture, "a night video", "--rule and --reference serve a night picture")
+    video_settings = VideoSettings(
+        half_window=half_window,
+        difference_threshold=difference,
+        susan_passes=passes,
+        padding=cast(Padding, padding),
+    )
+    if preview:
+        _preview_video(places, video_settings, register=register, resize=resize, device=chosen)
+    else:
+        _apply_to_video(places, video_settings, register=register, resize=resize, device=chosen)
 
 
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that were passed; the others keep the default of the settings."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _refuse(options: dict[str, Any], what: str, advice: str) -> None:
-    if _given(options):
+def _refuse(options: dict[str, tuple[Any, Any]], what: str, advice: str) -> None:
+    """Passes options that have their default's value."""
+    if any(value != default for value, default in options.values()):
         raise SpecError(f"{advice}: leave them out for {what}")
 
 
 def _apply_to_picture(
-    night: Path,
-    out: Path,
-    day: Path,
+    places: Places,
     reference: Path | None,
     settings: ImageSettings,
     *,
     resize: bool,
+    preview: bool,
     device: torch.device,
 ) -> None:
-    if out.suffix.lower() not in READ_SUFFIXES:
-        raise SpecError(f"a picture's result is a picture: give a name ending in .png, got {out.name!r}")
-    night_image = read_image(night).to(device)
-    day_image = _read_day(day, (night_image.shape[-2], night_image.shape[-1]), resize=resize).to(device)
-    empty = read_image(reference).to(device) if reference else None
-    write_image(out, fuse_image(night_image, day_image, reference=empty, settings=settings).image.cpu())
-    typer.echo(out)
+    def fused(night: Tensor) -> Tensor:
+        day = _read_day(places.read["day"], (night.shape[-2], night.shape[-1]), resize=resize)
+        empty = read_image(reference).to(device) if reference else None
+        return fuse_image(night.to(device), day.to(device), reference=empty, settings=settings).image.cpu()
+
+    if preview:
+        night = read_image(places.source)
+        write_preview(places, [Shown(0.0, night, fused(night))])
+        return
+    with Run(places, {"settings": settings, "resize": resize, "device": device.type}) as run:
+        for night in run.frames():
+            run.write(fused(night))
 
 
 def _apply_to_video(
-    night: Path, out: Path, day: Path, settings: VideoSettings, *, register: bool, resize: bool, device: torch.device
+    places: Places, settings: VideoSettings, *, register: bool, resize: bool, device: torch.device
 ) -> None:
     _return_freed_memory()
-    with open_video(night) as reader, VideoWriter(out, fps=reader.fps) as writer:
-        day_image = _read_day(day, reader.size, resize=resize)
-        if register:
-            found = register_day(day_image, next(iter(reader)))
-            typer.echo(f"day picture moved by ({found.dx:.2f}, {found.dy:.2f}) pixels")
-            day_image = found.day
-        fuser = VideoFuser(day_image.to(device), settings)
-        times: deque[float] = deque()
-        images = (fusion.image.cpu() for fusion in fuser.stream(_frames(reader, times, device)))
-        for image in progress(images, total=reader.num_frames, label="frames"):
-            writer.write(image, times.popleft())
-    if reader.stopped:
-        typer.echo(f"{night}: {reader.stopped}; the frames before are in the result", err=True)
-    typer.echo(out)
+    asked = {"settings": settings, "register": register, "resize": resize, "device": device.type}
+    with Run(places, asked) as run:
+        fuser = _fuser(places, run.reader, settings, register=register, resize=resize, device=device)
+        # the window of a frame begins with the frame that its first mask is the difference to
+        frames = run.frames(before=fuser.latency + 1)
+        fusions = fuser.stream(frame.to(device) for frame in frames)
+        for fusion in itertools.islice(fusions, run.num_replayed, None):
+            run.write(fusion.image.cpu())
+
+
+def _preview_video(
+    places: Places, settings: VideoSettings, *, register: bool, resize: bool, device: torch.device
+) -> None:
+    with open_video(places.source) as reader:
+        fuser = _fuser(places, reader, settings, register=register, resize=resize, device=device)
+        rows = []
+        for clip in clips(reader, before=fuser.latency + 1, after=fuser.latency):
+            fusions = list(fuser.stream(frame.to(device) for frame in clip.frames))
+            rows.append(Shown(clip.time_s, clip.shown, fusions[clip.idx].image))
+    write_preview(places, rows)
+
+
+def _fuser(
+    places: Places, reader: VideoReader, settings: VideoSettings, *, register: bool, resize: bool, device: torch.device
+) -> VideoFuser:
+    """The fuser with its day picture, which is moved onto the first night picture where that is asked for."""
+    day = _read_day(places.read["day"], reader.size, resize=resize)
+    if register:
+        found = register_day(day, next(iter(reader)))
+        typer.echo(f"day picture moved by ({found.dx:.2f}, {found.dy:.2f}) pixels")
+        day = found.day
+    return VideoFuser(day.to(device), settings)
 
 
 def _return_freed_memory() -> None:
     """Asks the C library for whole pages per frame: glibc else keeps freed frames in its heap (0.1 GB)."""
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, PLANE_BYTES)
-
-
-def _frames(reader: VideoReader, times: deque[float], device: torch.device) -> Iterator[Tensor]:
-    """The night frames, their times noted for the results that come later."""
-    for time_s, frame in reader.timed():
-        times.append(time_s)
-        yield frame.to(device)
 
 
 def _read_day(path: Path, size: tuple[int, int], *, resize: bool) -> Tensor:

@@ -18,7 +18,7 @@ class _Reconstruction:
     """What stills and video share: from a mixed gradient field to a picture."""
 
     gradient_threshold: float = 10.0  # T_g, sec. 3; value is our choice, the paper gives none
-    padding: Padding = "none"  # sec. 2.2 pads to a power of two; Choice: none, which the exact solver does not need
+    padding: Padding = "none"  # around the picture, to a power of two in sec. 2.2; Choice: none, as the solver is exact
     solver: Solver = "dct"  # sec. 2.2 names full multigrid; Choice: the exact solver, to which multigrid converges
     multigrid_cycles: int = 3  # V(2,2) cycles on each level; our choice
     colour_fit: bool = True  # sec. 2.3
@@ -33,7 +33,7 @@ class _Reconstruction:
 class ImageSettings(_Reconstruction):
     """Algorithm 1: one night picture and one day picture (sec. 2 and 3)."""
 
-    rule: Rule = "threshold"  # sec. 3: importance of the night picture
+    rule: Rule = "threshold"  # for the importance of the night picture, sec. 3
     intensity_threshold: float = 128.0  # T_i, sec. 3; value is our choice
     reference_low: float = 20.0  # |N - R| below which nothing changed, sec. 3; value is our choice
     reference_high: float = 60.0  # |N - R| above which W is whole; our choice
@@ -59,13 +59,13 @@ class ImageSettings(_Reconstruction):
 class VideoSettings(_Reconstruction):
     """Algorithm 2: a night video and one day picture (sec. 4)."""
 
-    half_window: int = 5  # c, sec. 4: masks are averaged over 2 c + 1 frames
-    difference_threshold: float = 20.0  # |F_i - F_(i-1)| that is motion; value is our choice (SUSAN's t)
+    half_window: int = 5  # motion masks are averaged over 2 c + 1 frames: c, sec. 4
+    difference_threshold: float = 20.0  # |F_i - F_(i-1)| that is motion, grey levels; value is our choice (SUSAN's t)
     difference: Difference = "intensity"  # the algorithm compares intensities, the text gradients
     clean_masks: bool = True  # "processed" masks, sec. 4; Choice: 3x3 median, then 5x5 dilation
     gradient_gate: bool = False  # also ask for a night gradient above gradient_threshold
     zero_tolerance: float = 0.0  # W' up to which a pixel counts as still, 0..1; the paper asks for 0
-    susan_passes: int = 3  # "repeatedly applied", sec. 4; number is our choice, 0 for no denoising
+    susan_passes: int = 3  # of denoising, "repeatedly applied", sec. 4; number is our choice, 0 for none
     susan_sigma: float = 15.0  # sec. 4
     susan_threshold: float = 20.0  # t, sec. 4
     gradient_source: Source = "denoised"  # frames whose gradients are mixed and whose colours are fitted

@@ -32,19 +32,27 @@ def appears_whole(path: str | Path) -> Iterator[Path]:
         raise DataMissing(f"the folder {path.parent} does not exist; create it first")
     partial = path.with_name(f".{path.stem[:40]}.{uuid.uuid4().hex[:8]}.partial{path.suffix}")
     try:
-        # a place that cannot be written shows now, not after an hour of work
-        partial.touch()
-        partial.unlink()
-        yield partial
-        os.replace(partial, path)
-    except LabError:
-        raise
-    except OSError as error:
-        reason = CURES.get(error.errno or 0, error.strerror or str(error))
-        raise LabError(f"cannot write {path}: {reason}") from error
+        with cured(path):
+            # a place that cannot be written shows now, not after an hour of work
+            partial.touch()
+            partial.unlink()
+            yield partial
+            os.replace(partial, path)
     finally:
         with suppress(OSError):
             if partial.is_dir():
                 shutil.rmtree(partial, ignore_errors=True)
             else:
                 partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def cured(path: Path) -> Iterator[None]:
+    """Turns errors of the operating system while `path` is written into a LabError with the cure."""
+    try:
+        yield
+    except LabError:
+        raise
+    except OSError as error:
+        reason = CURES.get(error.errno or 0, error.strerror or str(error))
+        raise LabError(f"cannot write {path}: {reason}") from error

@@ -56,11 +56,14 @@ class VideoReader:
     def __iter__(self) -> Iterator[Tensor]:
         return (image for _, image in self.timed())
 
-    def timed(self) -> Iterator[tuple[float, Tensor]]:
-        """Pairs (seconds since the first frame, image); the times of the file, so that a variable rate is kept."""
+    def timed(self, *, from_s: float = 0.0) -> Iterator[tuple[float, Tensor]]:
+        """Pairs (seconds since the first frame, image); the times of the file, so that a variable rate is kept.
+
+        from_s: the first pair's time, or the next one after it; a file is entered at the key frame before.
+        """
         if self._closed:
             raise LabError(f"the video {self.path} is closed; open it again")
-        frames = self._frames()
+        frames = self._frames(from_s)
         self._passes.add(frames)
         return frames
 
@@ -82,7 +85,7 @@ class VideoReader:
         """Reads the header and one frame; raises DataMissing when there is none."""
         raise NotImplementedError
 
-    def _frames(self) -> Iterator[tuple[float, Tensor]]:
+    def _frames(self, from_s: float) -> Iterator[tuple[float, Tensor]]:
         raise NotImplementedError
 
 
@@ -133,9 +136,11 @@ class _PictureReader(VideoReader):
         self.size = (height, width)
         self.num_frames = len(self._pictures)
 
-    def _frames(self) -> Iterator[tuple[float, Tensor]]:
+    def _frames(self, from_s: float) -> Iterator[tuple[float, Tensor]]:
         self.stopped = None
         for index, picture in enumerate(self._pictures):
+            if index / FOLDER_FPS < from_s - 0.5 / FOLDER_FPS:
+                continue
             try:
                 image = read_image(picture)
             except DataMissing as error:
@@ -161,7 +166,8 @@ class _FileReader(VideoReader):
             self.fps = float(stream.average_rate or stream.guessed_rate or FOLDER_FPS)
             seconds = _stream_seconds(container, stream)
             self.num_frames = stream.frames or (round(seconds * self.fps) if seconds else None)
-        first = next(self._frames(), None)
+        self._first_stamp: float | None = None
+        first = next(self._frames(0.0), None)
         if first is None:
             raise DataMissing(f"no frame of {self.path} can be decoded ({self.stopped or 'no frames'}); fetch it again")
         self.stopped = None
@@ -178,16 +184,33 @@ class _FileReader(VideoReader):
             raise DataMissing(f"{self.path} holds no video stream; give a file with pictures")
         return container
 
-    def _frames(self) -> Iterator[tuple[float, Tensor]]:
+    def _frames(self, from_s: float) -> Iterator[tuple[float, Tensor]]:
         self.stopped = None
         with self._open() as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
-            yield from self._decode(container, stream)
+            entered = from_s > 0 and self._seek(container, stream, from_s)
+            yield from self._decode(container, stream, from_s, start=self._first_stamp if entered else None)
 
-    def _decode(self, container: "InputContainer", stream: "VideoStream") -> Iterator[tuple[float, Tensor]]:
-        count, start, end = 0, None, 0.0
+    def _seek(self, container: "InputContainer", stream: "VideoStream", from_s: float) -> bool:
+        """Goes to the key frame before; False where the file has no times or can't be entered in its middle."""
+        import av
+
+        if self._first_stamp is None or stream.time_base is None:
+            return False
+        try:
+            container.seek(round((self._first_stamp + from_s) / stream.time_base), stream=stream)
+        except (av.error.FFmpegError, OSError):
+            return False
+        return True
+
+    def _decode(
+        self, container: "InputContainer", stream: "VideoStream", from_s: float, *, start: float | None
+    ) -> Iterator[tuple[float, Tensor]]:
+        """start: stamp of the file's first frame, where the container doesn't stand at it."""
+        count, end = 0, 0.0
         frame_s = 1 / self.fps
+        is_whole = start is None
         convert = _Converter()
         frames = _sound_frames(container, stream)
         while True:
@@ -198,18 +221,23 @@ class _FileReader(VideoReader):
             except (OSError, ValueError) as error:
                 self.stopped = f"stopped after {count} frames ({end:.2f} s): {_reason(error)}"
                 return
+            stamp = frame.time if frame.time is not None else count * frame_s
+            if start is None:
+                start, self._first_stamp = stamp, frame.time
+            if stamp - start < from_s - frame_s / 2:
+                count += 1
+                continue
             image = convert(frame)
             if count == 0:
                 self.size = (image.shape[-2], image.shape[-1])
             elif image.shape[-2:] != self.size:
                 self.stopped = f"stopped after {count} frames ({end:.2f} s): the picture size changes in the file"
                 return
-            stamp = frame.time if frame.time is not None else count * frame_s
-            start = stamp if start is None else start
             end = stamp - start + frame_s
             count += 1
             yield stamp - start, image
-        self._check_end(_stream_seconds(container, stream), stream.frames, count, end)
+        if is_whole:
+            self._check_end(_stream_seconds(container, stream), stream.frames, count, end)
 
     def _check_end(self, seconds: float | None, header_frames: int, count: int, end: float) -> None:
         """Notes a clip that ended early: both the header's time and, where it has one, its count are missed."""

@@ -29,6 +29,16 @@ ENCODERS: dict[str, tuple[Literal["libx264", "libvpx-vp9"], dict[str, str]]] = {
 }
 
 
+def mux_options(path: Path) -> dict[str, str]:
+    """Of FFmpeg's container: an mp4 has its index in front."""
+    return {"movflags": "+faststart"} if path.suffix.lower() == ".mp4" else {}
+
+
+def frame_rate(fps: float) -> Fraction:
+    """Frames per second as containers hold them."""
+    return Fraction(fps).limit_denominator(1001)
+
+
 class VideoWriter:
     """Writes images (3, H, W), RGB 0..1, to `path`; a context manager, and the file appears whole or not at all.
 
@@ -135,9 +145,8 @@ class _Encoder:
 
         self._reformatter = VideoReformatter()
         self._codec, self._options = ENCODERS[path.suffix.lower()]
-        self._rate = Fraction(fps).limit_denominator(1001)
-        movflags = {"movflags": "+faststart"} if path.suffix.lower() == ".mp4" else {}
-        self._container: OutputContainer = av.open(str(path), "w", options=movflags)
+        self._rate = frame_rate(fps)
+        self._container: OutputContainer = av.open(str(path), "w", options=mux_options(path))
         self._stream: VideoStream | None = None
 
     def write(self, image: Tensor, time_s: float) -> None:

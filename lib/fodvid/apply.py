@@ -3,8 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -15,64 +14,73 @@ from torch import Tensor
 import lib
 from lib.data.atomic import appears_whole
 from lib.data.masks import write_mask
-from lib.data.video import VideoReader, VideoWriter, open_video
-from lib.errors import SpecError
+from lib.data.video import open_video
 from lib.flow import FlowName
 from lib.fodvid.discover import Discoverer, motions, resize_height, to_size
-from lib.fodvid.refine import collect, refine, segment_video
-from lib.fodvid.settings import Backbone, Finish, for_backbone
+from lib.fodvid.refine import Coarse, collect, refine, segment_video
+from lib.fodvid.settings import Backbone, Finish, Settings, for_backbone, stand_in
 from lib.fodvid.train import SegmenterSettings, Trained
+from lib.footage import Device, Force, Out, Places, Preview, Run, Shown, clips, setting, write_preview
+from lib.footage.places import files
 from lib.show.overlay import draw_mask
 from lib.show.progress import progress
 
 MAX_TRAINING_FRAMES = 200
 TRAINING_STEPS = 160  # few frames need as many as many do: on eight steps the network learns that nothing is there
+HEIGHT_PX = 480  # as DAVIS
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """One frame of the result: time in seconds, picture (3, H, W), mask (H, W) bool, whether anything moved in it."""
+    """One frame of the result: picture (3, H, W), mask (H, W) bool, whether anything moved in it."""
 
-    time_s: float
     frame: Tensor
     mask: Tensor
     moves: bool
 
 
 def apply(
-    source: Annotated[Path, typer.Argument(help="Video or folder of pictures in which something moves.")],
-    out: Annotated[Path, typer.Argument(help="Result with the mask drawn: .mp4, .webm or a new folder.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="Video or folder of pictures in which something moves, or a picture.")
+    ],
+    out: Out,
     masks: Annotated[
         Path | None, typer.Option(help="New folder for the masks, one PNG a frame from 00000.png on, 0 and 255.")
     ] = None,
-    backbone: Annotated[str, typer.Option(help="dino_vitb8 | dino_vits16 | ... | efficientnet_lite0 | vgg16.")] = (
-        "efficientnet_lite0"
-    ),
-    weights: Annotated[str, typer.Option(help="auto, or a file with the backbone's weights.")] = "auto",
-    height: Annotated[int, typer.Option(help="Frames are seen at most this high, as DAVIS; 0 as they are.")] = 480,
+    backbone: Annotated[str, setting(Settings, "backbone")] = "efficientnet_lite0",
+    weights: Annotated[str, setting(Settings, "weights")] = Settings.weights,
+    height: Annotated[int, setting(Settings, "height_px")] = HEIGHT_PX,
     alpha: Annotated[
-        float | None, typer.Option(help="Share of appearance; by default the backbone's own, paper 0.7; 1: no flow.")
+        float | None,
+        setting(Settings, "alpha", default=f"of DINO {Settings.alpha}, else {stand_in().alpha}", note="1: no flow"),
     ] = None,
     tau: Annotated[
-        float | None, typer.Option(help="Similarity that joins patches; by default the backbone's own, paper 0.25.")
+        float | None, setting(Settings, "tau", default=f"of DINO {Settings.tau}, else {stand_in().tau}")
     ] = None,
-    flow: Annotated[str, typer.Option(help="dis | raft | raft_small | arflow | gmflow | gmflow_refine.")] = "dis",
-    flow_weights: Annotated[str, typer.Option(help="auto, or a file with the flow network's weights.")] = "auto",
-    finish: Annotated[str, typer.Option(help="none | crf | bilateral: edges drawn to those of the frame.")] = "none",
+    flow: Annotated[str, setting(Settings, "flow")] = "dis",
+    flow_weights: Annotated[str, setting(Settings, "flow_weights")] = Settings.flow_weights,
+    finish: Annotated[str, setting(Settings, "finish")] = Settings.finish,
     refine_masks: Annotated[
         bool, typer.Option("--refine", help="Train a network on the masks, then mask each frame by it, without flow.")
     ] = False,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes of that training over up to 200 frames; by default 160 steps.")
+        int | None,
+        typer.Option(
+            min=1,
+            help=f"Passes of that training over up to {MAX_TRAINING_FRAMES} frames.",
+            show_default=f"what makes {TRAINING_STEPS} steps",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of that training.")] = 0,
-    device: Annotated[str, typer.Option(help="auto | cpu | cuda | mps.")] = "auto",
+    seed: Annotated[int, setting(SegmenterSettings, "seed")] = SegmenterSettings.seed,
+    preview: Preview = False,
+    force: Force = False,
+    device: Device = "auto",
 ) -> None:
     """Find the object that moves, frame by frame, and draw it into the video.
 
-    A frame in which nothing moves has an empty mask; with --refine such frames do not train.
+    A frame in which nothing moves has an empty mask; with --refine such frames do not train. A preview shows the masks
+    before that training.
     """
-    _check_places(source, out, masks)
     chosen = lib.device(device)
     settings = for_backbone(cast(Backbone, backbone))
     settings = settings.but(
@@ -85,82 +93,97 @@ def apply(
         flow_height_px=settings.flow_height_px or height,
         finish=cast(Finish, finish),
     )
-    with ExitStack() as stack:
-        reader = stack.enter_context(open_video(source))
-        folder = None if masks is None else stack.enter_context(_new_folder(masks))
-        writer = stack.enter_context(VideoWriter(out, fps=reader.fps))
-        discoverer = Discoverer(settings, device=chosen)
-        training = replace(SegmenterSettings.small(), epochs=epochs or 0, seed=seed, device=str(chosen))
-        trained = _trained(reader, discoverer, training, chosen) if refine_masks else None
-        found = _cut(reader, discoverer, chosen) if trained is None else _segmented(reader, discoverer, trained, chosen)
-        num_still = 0
-        for idx, one in enumerate(progress(found, total=reader.num_frames, label="frames")):
-            writer.write(draw_mask(one.frame, one.mask), one.time_s)
-            if folder is not None:
-                write_mask(folder / f"{idx:05d}.png", one.mask)
-            num_still += not one.moves
-    if num_still:
-        of_all = "all" if num_still == writer.num_frames else f"{num_still} of"
-        typer.echo(f"{source}: nothing moves in {of_all} {writer.num_frames} frames; their masks are empty", err=True)
-    if reader.stopped:
-        typer.echo(f"{source}: {reader.stopped}; the frames before are in the result", err=True)
-    typer.echo(out)
-
-
-def _check_places(source: Path, out: Path, masks: Path | None) -> None:
-    """Passes places that don't replace each other."""
-    if out.resolve() == source.resolve():
-        raise SpecError(f"the result would replace the input: give another name than {out}")
-    if masks is None:
+    places = Places(
+        source,
+        out,
+        beside={} if masks is None else {"masks": masks},
+        read=files(weights=weights, flow_weights=flow_weights),
+        force=force,
+    )
+    if preview:
+        _preview(places, Discoverer(settings, device=chosen), chosen)
         return
-    if masks.exists():
-        raise SpecError(f"{masks} exists already; give --masks a folder that does not")
-    if masks.resolve() == out.resolve():
-        raise SpecError(f"the masks would replace the result: give --masks another name than {out}")
+    training = replace(SegmenterSettings.small(), epochs=epochs or 0, seed=seed, device=str(chosen))
+    asked = {"settings": settings, "device": chosen.type, "refine": refine_masks, "epochs": epochs, "seed": seed}
+    with Run(places, asked) as run:
+        discoverer = Discoverer(settings, device=chosen)
+        trained = _trained(run, discoverer, training, chosen) if refine_masks else None
+        found = _cut(run, discoverer, chosen) if trained is None else _segmented(run, discoverer, trained, chosen)
+        for one in found:
+            if masks is not None:
+                write_mask(run.beside("masks") / f"{run.idx:05d}.png", one.mask)
+            run.write(draw_mask(one.frame, one.mask), note=one.moves)
+        num_still = run.notes.count(False)
+    if num_still:
+        of_all = "all" if num_still == run.idx else f"{num_still} of"
+        typer.echo(f"{source}: nothing moves in {of_all} {run.idx} frames; their masks are empty", err=True)
 
 
-@contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-    """Folder to fill, which appears under its name when the block ends well, else not at all."""
-    with appears_whole(path) as partial:
-        partial.mkdir()
-        yield partial
-
-
-def _cut(reader: VideoReader, discoverer: Discoverer, device: torch.device) -> Iterator[Found]:
+def _cut(run: Run, discoverer: Discoverer, device: torch.device) -> Iterator[Found]:
     """Each frame with the mask of its graph cut, found and finished at the settings' height; holds three frames."""
-    waiting: deque[tuple[float, Tensor]] = deque()
+    # the last frame of all takes the motion of the one before, and one frame alone shows none
+    frames = run.frames(before=2)
+    yield from _cut_of(discoverer, (frame.to(device) for frame in frames), first=run.num_replayed)
+
+
+def _cut_of(discoverer: Discoverer, frames: Iterator[Tensor], *, first: int = 0) -> Iterator[Found]:
+    """The same for any frames, from that with the number `first` on."""
+    waiting: deque[Tensor] = deque()
 
     def seen() -> Iterator[Tensor]:
-        for time_s, frame in reader.timed():
-            waiting.append((time_s, frame.to(device)))
-            yield resize_height(waiting[-1][1][None], discoverer.settings.height_px)[0]
+        for number, frame in enumerate(frames):
+            if number >= first:
+                waiting.append(frame)
+            yield resize_height(frame[None], discoverer.settings.height_px)[0]
 
-    for small, motion in motions(discoverer, seen()):
+    for small, motion in motions(discoverer, seen(), chosen=lambda number: number >= first):
         found = discoverer.discover(small, motion)
-        time_s, frame = waiting.popleft()
+        frame = waiting.popleft()
         mask = to_size(found.mask, (frame.shape[-2], frame.shape[-1]))
-        yield Found(time_s, frame, mask, motion is None or motion.moves)
+        yield Found(frame, mask, motion is None or motion.moves)
 
 
-def _trained(reader: VideoReader, discoverer: Discoverer, training: SegmenterSettings, device: torch.device) -> Trained:
-    """Network trained on coarse masks of up to 200 frames all over the video.
+def _preview(places: Places, discoverer: Discoverer, device: torch.device) -> None:
+    with open_video(places.source) as reader:
+        shown = clips(reader, before=1, after=1)
+    rows = []
+    for clip in shown:
+        found = _cut_of(discoverer, (frame.to(device) for frame in clip.frames), first=clip.idx)
+        one = next(found)
+        rows.append(Shown(clip.time_s, clip.shown, draw_mask(one.frame, one.mask)))
+    write_preview(places, rows)
+
+
+def _trained(run: Run, discoverer: Discoverer, training: SegmenterSettings, device: torch.device) -> Trained:
+    """Network trained on coarse masks of up to 200 frames all over the video, from where an earlier call left it.
 
     training: its size is set to half of the small frames', and epochs 0 to what makes 160 steps.
     """
-    num_frames = reader.num_frames or sum(1 for _ in reader)
-    height_px = discoverer.settings.height_px
-    read = progress(reader, total=num_frames, label="frames for training")
-    small = (resize_height(frame[None].to(device), height_px)[0] for frame in read)
-    coarse = collect(discoverer, small, max_frames=MAX_TRAINING_FRAMES, num_frames=num_frames)
+    kept = run.kept("coarse.pt")
+    if kept.is_file():
+        coarse = Coarse(**torch.load(kept, weights_only=True))
+    else:
+        coarse = _collected(run, discoverer, device)
+        with appears_whole(kept) as partial:
+            torch.save({one.name: getattr(coarse, one.name) for one in fields(coarse)}, partial)
     size = (max(coarse.images.shape[-2] // 2, 1), max(coarse.images.shape[-1] // 2, 1))
     epochs = training.epochs or math.ceil(TRAINING_STEPS / math.ceil(len(coarse.masks) / training.batch_size))
     training = replace(training, size=size, upsampling=0, epochs=epochs)
-    return refine(discoverer, coarse, settings=training, name=reader.path.name)
+    name = run.reader.path.name
+    return refine(discoverer, coarse, settings=training, name=name, checkpoint=run.kept("training.pt"))
 
 
-def _segmented(reader: VideoReader, discoverer: Discoverer, trained: Trained, device: torch.device) -> Iterator[Found]:
+def _collected(run: Run, discoverer: Discoverer, device: torch.device) -> Coarse:
+    """Coarse masks of up to 200 frames."""
+    num_frames = run.reader.num_frames or sum(1 for _ in run.reader)
+    height_px = discoverer.settings.height_px
+    read = progress(run.reader, total=num_frames, label="frames for training")
+    small = (resize_height(frame[None].to(device), height_px)[0] for frame in read)
+    return collect(discoverer, small, max_frames=MAX_TRAINING_FRAMES, num_frames=num_frames)
+
+
+def _segmented(run: Run, discoverer: Discoverer, trained: Trained, device: torch.device) -> Iterator[Found]:
     """Each frame with the mask of the network, which sees no other; holds one frame."""
-    for time_s, frame in reader.timed():
+    for frame in run.frames():
         (found,) = segment_video(discoverer, trained, [frame.to(device)])
-        yield Found(time_s, frame.to(device), found.mask, moves=True)
+        yield Found(frame.to(device), found.mask, moves=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -85,15 +86,17 @@ def refine(
     settings: SegmenterSettings,
     name: str = "video",
     warp_flow: Callable[[Tensor, Tensor], Tensor] | None = None,
+    checkpoint: Path | None = None,
 ) -> Trained:
     """The network trained on the coarse masks by Algorithm 1, with flow between the small frames of each run.
 
     warp_flow: estimator of that flow (the paper cuts with ARFlow's and warps with GMFlow's); None: the discoverer's.
+    checkpoint: of train_segmenter, which goes on from it.
     """
     estimator = warp_flow or discoverer.estimator
     ends = (*coarse.starts[1:], len(coarse.masks))
     clips = [_clip(estimator, coarse, start, end, name) for start, end in zip(coarse.starts, ends, strict=True)]
-    return train_segmenter(clips, settings=settings)
+    return train_segmenter(clips, settings=settings, checkpoint=checkpoint)
 
 
 def _clip(

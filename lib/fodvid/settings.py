@@ -23,14 +23,14 @@ STAND_INS = ("efficientnet_lite0", "vgg16")
 class Settings:
     """What finding one object in one frame follows. Defaults: the paper with its best backbone, on RAFT-small flow."""
 
-    backbone: Backbone = "dino_vitb8"  # table 2
+    backbone: Backbone = "dino_vitb8"  # network whose features tell patches apart, table 2
     weights: str = "auto"  # of the backbone: a file, or the one that lib.data.weights knows
-    height_px: int = 0  # of the pictures that the backbone sees; 0: as they are. Choice: the paper names none
-    alpha: float = 0.7  # sec. 2.1, table 3: share of appearance in the similarity, the rest is flow's
-    tau: float = 0.25  # sec. 2.1, table 3: similarity from which two patches are joined
+    height_px: int = 0  # of the pictures that the backbone sees, at most; 0: as they are. Choice: the paper names none
+    alpha: float = 0.7  # share of appearance in the similarity, the rest is flow's; sec. 2.1, table 3
+    tau: float = 0.25  # similarity from which two patches are joined; sec. 2.1, table 3
     epsilon: float = 1e-5  # weight of patches that are not joined; the authors' code
-    flow: FlowName = "raft_small"  # the paper: GMFlow in tables 2 and 3, ARFlow in table 1
-    flow_weights: str = "auto"
+    flow: FlowName = "raft_small"  # estimator of lib.flow; the paper: GMFlow in tables 2 and 3, ARFlow in table 1
+    flow_weights: str = "auto"  # of the flow network: "auto" or a file
     flow_height_px: int = 0  # of the pictures that the flow sees; 0: as they are
     motion_features: MotionFeatures = "picture"  # sec. 2.1: the backbone's features of the flow drawn in colours
     remove_camera: bool = False  # subtract the camera's motion, a homography, first; not in the paper
@@ -38,7 +38,7 @@ class Settings:
     still_px: float = 0.0  # flow below this length is no motion; the paper scales by the longest, however short
     corner_rule: bool = True  # three corners of four inside: the other side is the object (Choice: authors' LOCATE)
     component: bool = True  # keep the component of the seed only (Choice: authors' LOCATE)
-    finish: Finish = "none"  # table 4: a dense CRF lowers the score
+    finish: Finish = "none"  # draws masks to the frame's edges; table 4: a dense CRF lowers the score
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():

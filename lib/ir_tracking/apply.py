@@ -2,8 +2,8 @@
 
 import csv
 import io
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -13,23 +13,28 @@ from torch import Tensor
 import lib
 from lib.data.atomic import appears_whole
 from lib.data.video import open_video
-from lib.data.video_writer import VideoWriter
 from lib.errors import DataMissing, SpecError
+from lib.footage import Device, Force, Out, Places, Preview, Run, Shown, setting, write_preview
+from lib.footage.places import files
+from lib.ir_tracking.memory import remember, restore
 from lib.ir_tracking.peaks import detect
 from lib.ir_tracking.settings import FilterSettings, Polarity
-from lib.ir_tracking.tracker import Track, Tracker, TrackerSettings
+from lib.ir_tracking.tracker import Track, Tracker
+from lib.ir_tracking.tracker_settings import TrackerSettings
 from lib.ir_tracking.weights import SHIPPED, load_network
-from lib.show.progress import progress
 
 # of the palette in lib.show.canvas: seen, and carried on unseen
 SEEN, UNSEEN = (0.91, 0.69, 0.0), (0.34, 0.71, 0.91)
 MARGIN_PX = 3  # between a target and the box around it
 COLUMNS = ("frame", "target", "x", "y", "w", "h", "score", "seen")
+PREVIEW_FRAMES = 51  # a target can be followed from the first frame only
 
 
 def apply(
-    source: Annotated[Path, typer.Argument(help="Infrared video or folder of pictures, 8 or 16 bits.")],
-    out: Annotated[Path, typer.Argument(help="Result with the boxes drawn: .mp4, .webm or a new folder.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="Infrared video, folder of pictures or picture, 8 or 16 bits.")
+    ],
+    out: Out,
     box: Annotated[
         list[str] | None, typer.Option(help="x,y,w,h of a target in the first frame, pixels; again for more targets.")
     ] = None,
@@ -38,36 +43,64 @@ def apply(
     ] = 0,
     tracks: Annotated[Path | None, typer.Option(help="Table of all boxes, .csv.")] = None,
     weights: Annotated[str, typer.Option(help="ir_siamese (shipped), or a file of this project's training.")] = SHIPPED,
-    polarity: Annotated[str, typer.Option(help="bright | dark: what targets are against their ground.")] = "bright",
-    line_length: Annotated[int, typer.Option(help="Of the filter, pixels, odd: longer than the largest target.")] = 11,
-    device: Annotated[str, typer.Option(help="auto | cpu | cuda | mps.")] = "auto",
+    polarity: Annotated[str, setting(FilterSettings, "polarity")] = FilterSettings.polarity,
+    line_length: Annotated[int, setting(FilterSettings, "line_length_px")] = FilterSettings.line_length_px,
+    preview: Preview = False,
+    force: Force = False,
+    device: Device = "auto",
 ) -> None:
-    """Follow targets of a few pixels through infrared footage and draw where they are."""
-    if out.resolve() == source.resolve():
-        raise SpecError(f"the result would replace the input: give another name than {out}")
+    """Follow targets of a few pixels through infrared footage and draw where they are.
+
+    A preview shows the first, the middle and the last of the first 51 frames.
+    """
+    places = Places(
+        source, out, beside={} if tracks is None else {"tracks": tracks}, read=files(weights=weights), force=force
+    )
+    if tracks is not None and tracks.suffix.lower() != ".csv":
+        raise SpecError(f"--tracks takes a file that ends in .csv: got {tracks}")
     if bool(box) == bool(find):
         raise SpecError("say where the targets are: either --box x,y,w,h or --detect N")
     boxes = [parse_box(text) for text in box or []]
     background = FilterSettings(polarity=cast(Polarity, polarity), line_length_px=line_length)
-    network = load_network(weights).to(lib.device(device))
-    tracker = Tracker(network, TrackerSettings(filter=background))
-    rows = []
-    with ExitStack() as stack:
-        reader = stack.enter_context(open_video(source))
-        writer = stack.enter_context(VideoWriter(out, fps=reader.fps))
-        for number, (time_s, frame) in enumerate(progress(reader.timed(), total=reader.num_frames, label="frames")):
-            grey = frame.mean(dim=0, keepdim=True)
-            if number == 0:
-                found = tracker.start_many(grey, boxes or detected(grey, find, background))
-            else:
-                found = tracker.step_many(grey)
-            rows += [(number, idx, *track.box, track.score, int(track.seen)) for idx, track in enumerate(found)]
-            writer.write(draw_tracks(frame, found), time_s)
-    if tracks is not None:
-        write_table(tracks, rows)
-    if reader.stopped:
-        typer.echo(f"{source}: {reader.stopped}; the frames before are in the result", err=True)
-    typer.echo(out)
+    chosen = lib.device(device)
+    tracker = Tracker(load_network(weights).to(chosen), TrackerSettings(filter=background))
+    if preview:
+        _preview(places, tracker, boxes, find)
+        return
+    asked = {"filter": background, "box": boxes, "detect": find, "weights": weights, "device": chosen.type}
+    with Run(places, asked) as run:
+        if run.state is not None:
+            restore(tracker, run.state)
+        for frame, found in followed(tracker, run.frames(), boxes, find):
+            rows = [(run.idx, idx, *track.box, track.score, int(track.seen)) for idx, track in enumerate(found)]
+            run.write(draw_tracks(frame, found), note=rows, state=lambda: remember(tracker))
+        if tracks is not None:
+            write_table(run.beside("tracks"), [row for rows in run.notes for row in rows])
+
+
+def followed(
+    tracker: Tracker, frames: Iterable[Tensor], boxes: Sequence[tuple[float, float, float, float]], find: int
+) -> Iterator[tuple[Tensor, list[Track]]]:
+    """Each frame (3, H, W) with where the targets are; a tracker that follows none yet starts with the first."""
+    for frame in frames:
+        grey = frame.mean(dim=0, keepdim=True)
+        if tracker.frame_shape is None:
+            yield frame, tracker.start_many(grey, boxes or detected(grey, find, tracker.settings.filter))
+        else:
+            yield frame, tracker.step_many(grey)
+
+
+def _preview(places: Places, tracker: Tracker, boxes: Sequence[tuple[float, float, float, float]], find: int) -> None:
+    with open_video(places.source) as reader:
+        num_frames = min(reader.num_frames or PREVIEW_FRAMES, PREVIEW_FRAMES)
+        chosen = {0, (num_frames - 1) // 2, num_frames - 1}
+        found = followed(tracker, islice(reader, num_frames), boxes, find)
+        rows = [
+            Shown(idx / reader.fps, frame, draw_tracks(frame, tracks))
+            for idx, (frame, tracks) in enumerate(found)
+            if idx in chosen
+        ]
+    write_preview(places, rows)
 
 
 def parse_box(text: str) -> tuple[float, float, float, float]:

@@ -18,10 +18,10 @@ class FilterSettings:
     target: a 4x4 opening erases a target of 3x3 pixels, 2x2 keeps it.
     """
 
-    line_length_px: int = 11  # a_i of eq. 2 at native sampling, odd; 15 for threefold oversampling
+    line_length_px: int = 11  # of a_i of eq. 2 at native sampling, pixels, odd; 15 for threefold oversampling
     directions: int = 4  # number of a_i in eq. 2: 0, 45, 90, 135 degrees; 8: also 22.5, 67.5, 112.5, 157.5
     opening_px: int = 2  # side of the square s of eq. 4; 1: no opening
-    polarity: Polarity = "bright"  # eqs 2 to 4 find what is brighter; "dark": the closing dual
+    polarity: Polarity = "bright"  # of targets on their ground; eqs 2 to 4 find bright ones, the closing dual dark ones
 
     def __post_init__(self) -> None:
         length = self.line_length_px

@@ -10,10 +10,11 @@ Item = TypeVar("Item")
 Surface = Literal["terminal", "notebook", "log", "silent"]
 
 
-def progress(iterable: Iterable[Item], *, total: int | None = None, label: str = "") -> Iterator[Item]:
+def progress(iterable: Iterable[Item], *, total: int | None = None, label: str = "", done: int = 0) -> Iterator[Item]:
     """The items of an iterable, one after the other, while a bar shows how far it is.
 
     total: number of items where the iterable doesn't know its length. label: what is counted, for instance "frames".
+    done: items of the total that are done already and don't come again.
     In a terminal the bar is on stderr; in JupyterLab it is a widget; in a log one line follows at the end; a notebook
     that is executed without a reader (papermill, nbval, nbclient) shows nothing, so that its outputs stay comparable.
     """
@@ -22,11 +23,11 @@ def progress(iterable: Iterable[Item], *, total: int | None = None, label: str =
     if surface == "silent":
         yield from iterable
     elif surface == "log":
-        yield from _with_summary(iterable, count, label)
+        yield from _with_summary(iterable, count, label, done)
     else:
         from tqdm.auto import tqdm
 
-        yield from tqdm(iterable, total=count, desc=label or None, file=sys.stderr, dynamic_ncols=True)
+        yield from tqdm(iterable, total=count, desc=label or None, initial=done, file=sys.stderr, dynamic_ncols=True)
 
 
 def _surface() -> Surface:
@@ -43,9 +44,9 @@ def _surface() -> Surface:
     return "terminal" if sys.stderr.isatty() else "log"
 
 
-def _with_summary(iterable: Iterable[Item], count: int | None, label: str) -> Iterator[Item]:
+def _with_summary(iterable: Iterable[Item], count: int | None, label: str, done: int) -> Iterator[Item]:
     """The items, and one line on stderr when they are through or the loop was left."""
-    done, started = 0, time.monotonic()
+    started = time.monotonic()
     try:
         for item in iterable:
             done += 1

@@ -1,21 +1,24 @@
 """`nocturne apply zero_tig`: the method on somebody's own dark or underwater video or picture."""
 
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, cast
 
 import torch
 import typer
+from torch import Tensor
 
 import lib
-from lib.data.images import READ_SUFFIXES, write_image
-from lib.data.video import VideoReader, VideoWriter, open_video
+from lib.data.video import open_video
 from lib.errors import SpecError
 from lib.flow import FlowName
-from lib.show.progress import progress
+from lib.footage import Device, Force, Out, Places, Preview, Run, Shown, clips, setting, write_preview
+from lib.footage.places import files
 from lib.zero_tig.enhance import Enhancer, fine_tuning_start
-from lib.zero_tig.model import ZeroIG
-from lib.zero_tig.settings import Settings
+from lib.zero_tig.model import State, ZeroIG
+from lib.zero_tig.settings import DARK_STEPS, FINE_TUNING_RATE, WATER_STEPS, Settings
 from lib.zero_tig.train import Trainer
 from lib.zero_tig.weights import SHIPPED, save_weights
 
@@ -24,34 +27,54 @@ CPU_FRAMES, CPU_CROP_PX = 48, 256
 
 
 def apply(
-    source: Annotated[Path, typer.Argument(help="Dark or underwater video, folder of pictures, or picture.")],
-    out: Annotated[Path, typer.Argument(help="Result: .mp4, .webm, a new folder, or a picture for a picture.")],
-    underwater: Annotated[bool, typer.Option(help="Take out the colour cast of the water (eqs 8 and 9).")] = False,
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="Dark or underwater video, folder of pictures, or picture.")
+    ],
+    out: Out,
+    save: Annotated[Path | None, typer.Option(help="File to keep the trained weights in, .safetensors.")] = None,
+    underwater: Annotated[bool, setting(Settings, "underwater", flag="--underwater")] = Settings.underwater,
     weights: Annotated[str, typer.Option(help="Start: zero_tig or zero_ig (shipped), or a file of either.")] = SHIPPED,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Passes of training over the video, 5, or over a picture, 20 or 25; 0 applies the weights."),
+        setting(
+            Settings,
+            "epochs",
+            default=f"{Settings.epochs}; of a picture {DARK_STEPS}, under water {WATER_STEPS}",
+            note="0 applies the weights as they are",
+            min=0,
+        ),
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of Adam; 3e-4, on a dark picture 1e-4.")] = None,
-    training_frames: Annotated[int | None, typer.Option(help="Frames that train; 0 all (GPU), 48 (CPU).")] = None,
-    crop: Annotated[
-        int | None, typer.Option(help="Training sees this much of the centre; 0 all (GPU), 256 (CPU).")
+    learning_rate: Annotated[
+        float | None,
+        setting(Settings, "learning_rate", default=f"{Settings.learning_rate}; of a dark picture {FINE_TUNING_RATE}"),
     ] = None,
-    flow: Annotated[str, typer.Option(help="dis | raft | raft_small | arflow | gmflow | gmflow_refine.")] = "dis",
-    flow_weights: Annotated[str, typer.Option(help="auto, or a file with the flow network's weights.")] = "auto",
-    save: Annotated[Path | None, typer.Option(help="Keep the trained weights (.safetensors).")] = None,
+    training_frames: Annotated[
+        int | None, setting(Settings, "training_frames", default=f"0, on a CPU {CPU_FRAMES}", min=0)
+    ] = None,
+    crop: Annotated[int | None, setting(Settings, "crop_px", default=f"0, on a CPU {CPU_CROP_PX}", min=0)] = None,
+    flow: Annotated[str, setting(Settings, "flow")] = Settings.flow,
+    flow_weights: Annotated[str, setting(Settings, "flow_weights")] = Settings.flow_weights,
     seed: Annotated[int, typer.Option(help="Of the GPU's and the CPU's random numbers.")] = 0,
-    device: Annotated[str, typer.Option(help="auto | cpu | cuda | mps.")] = "auto",
+    preview: Preview = False,
+    force: Force = False,
+    device: Device = "auto",
 ) -> None:
-    """Enhance a dark or underwater video: trains on the video itself, without any other, then streams it."""
+    """Enhance a dark or underwater video or picture: trains on it itself, without any other, then streams it.
+
+    A preview trains on the frames that it shows and those before them.
+    """
     chosen = lib.device(device)
-    if out.resolve() == source.resolve():
-        raise SpecError(f"the result would replace the input: give another name than {out}")
     if save is not None and save.suffix != ".safetensors":
         raise SpecError(f"--save takes a file that ends in .safetensors: got {save}")
+    places = Places(
+        source,
+        out,
+        beside={} if save is None else {"save": save},
+        read=files(weights=weights, flow_weights=flow_weights),
+        force=force,
+    )
     on_cpu = chosen.type == "cpu"
-    is_picture = source.suffix.lower() in READ_SUFFIXES and not source.is_dir()
-    recipe = Settings.single_picture(underwater=underwater) if is_picture else Settings(underwater=underwater)
+    recipe = Settings.single_picture(underwater=underwater) if places.is_picture else Settings(underwater=underwater)
     settings = replace(
         recipe,
         epochs=recipe.epochs if epochs is None else epochs,
@@ -64,37 +87,48 @@ def apply(
     )
     torch.manual_seed(seed)
     model = fine_tuning_start(settings, weights=weights).to(chosen)
-    if is_picture:
-        _apply_to_picture(source, out, model)
-    else:
-        _apply_to_video(source, out, model)
-    if save is not None:
-        save_weights(model, save)
-    typer.echo(out)
-
-
-def _apply_to_picture(source: Path, out: Path, model: ZeroIG) -> None:
-    if out.suffix.lower() not in READ_SUFFIXES:
-        raise SpecError(f"a picture's result is a picture: give a name ending in .png, got {out.name!r}")
-    with open_video(source) as reader:
-        _train(reader, model)
-        write_image(out, next(Enhancer(model).stream(reader)).cpu())
-
-
-def _apply_to_video(source: Path, out: Path, model: ZeroIG) -> None:
-    with open_video(source) as reader, VideoWriter(out, fps=reader.fps) as writer:
-        _train(reader, model)
+    if preview:
+        _preview(places, model)
+        return
+    with Run(places, {"settings": settings, "start": weights, "seed": seed, "device": chosen.type}) as run:
+        _train(model, run.reader, run.reader.num_frames, checkpoint=run.kept("training.pt"))
         enhancer = Enhancer(model)
-        for time_s, frame in progress(reader.timed(), total=reader.num_frames, label="frames"):
-            writer.write(enhancer(frame).reflectance[0].cpu(), time_s)
-    if reader.stopped:
-        typer.echo(f"{source}: {reader.stopped}; the frames before are in the result", err=True)
+        frames = run.frames(before=1)
+        for last in islice(frames, run.num_replayed):
+            enhancer.resume(last, None if run.state is None else State(*run.state))
+        for frame in frames:
+            run.write(enhancer(frame).reflectance[0].cpu(), state=lambda: _held(enhancer))
+        if save is not None:
+            save_weights(model, run.beside("save"))
 
 
-def _train(reader: VideoReader, model: ZeroIG) -> None:
+def _held(enhancer: Enhancer) -> list[Tensor] | None:
+    """What the next frame gets of those before, for a file."""
+    return None if enhancer.state is None else [enhancer.state.reflectance, enhancer.state.illumination]
+
+
+def _preview(places: Places, model: ZeroIG) -> None:
+    with open_video(places.source) as reader:
+        shown = clips(reader, before=2)
+    frames = [frame for clip in shown for frame in clip.frames]
+    _train(model, frames, len(frames))
+    rows = []
+    for clip in shown:
+        *_, enhanced = Enhancer(model).stream(clip.frames)
+        rows.append(Shown(clip.time_s, clip.shown, enhanced))
+    write_preview(places, rows)
+
+
+def _train(model: ZeroIG, frames: Iterable[Tensor], total: int | None, *, checkpoint: Path | None = None) -> None:
+    """Training of all epochs, or what an earlier call left of it."""
     settings = model.settings
     if not settings.epochs:
         return
-    steps = Trainer(model).fit(reader, total=reader.num_frames)
+    trainer = Trainer(model)
+    if checkpoint is not None and checkpoint.is_file():
+        trainer.resume(checkpoint)
+        if trainer.num_epochs == settings.epochs:
+            return
+    steps = trainer.fit(frames, total=total, checkpoint=checkpoint)
     part = f", the central {settings.crop_px} pixels" if settings.crop_px else ""
     typer.echo(f"trained on {len(steps)} frames{part}: loss {steps[0].total:.4g} to {steps[-1].total:.4g}", err=True)

@@ -39,6 +39,12 @@ class Enhancer:
         self.state = result.state
         return result
 
+    def resume(self, last: Tensor, state: State | None) -> None:
+        """Goes on after the frame `last` (3, H, W), 0..1, that left this state, as if nothing had happened."""
+        self.cuts = CutDetector()
+        self.cuts(last.to(self.device))
+        self.state = state
+
     def stream(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
         """The enhanced image (3, H, W), 1e-4..1, of each frame."""
         for frame in frames:

@@ -64,15 +64,15 @@ class Settings:
     weights: LossWeights = field(default_factory=LossWeights)
 
     flow: FlowName = "dis"  # estimator of lib.flow; the paper takes RAFT trained to its Sintel stage (sec. III-B)
-    flow_weights: str = "auto"  # "auto" or a file
+    flow_weights: str = "auto"  # of the flow network: "auto" or a file
     flow_factor: int = 3  # frames are made this much smaller for the flow, sec. III-B
     equalise: bool = True  # histogram equalisation of L before the flow, eq. 2
     direction: Direction = "backward"  # Choice: flow of L(t) to R(t-1), exact; the code takes "forward", first order
     cut_detection: bool = True  # start anew at a scene change; not in the paper, which takes whole shots
     reference_quirks: bool = False  # luma, YCbCr, second r1 and warp drift of the published code
 
-    epochs: int = 5  # sec. IV
-    learning_rate: float = 3e-4  # code; the paper's fine-tuning takes 1e-4 (sec. IV)
+    epochs: int = 5  # passes of training over the frames, sec. IV
+    learning_rate: float = 3e-4  # of Adam, code; the paper's fine-tuning takes 1e-4 (sec. IV)
     weight_decay: float = 3e-4  # sec. IV, inside the gradient
     clip_norm: float = 5.0  # code: global norm of the gradient
     training_frames: int = 0  # about this many train, in runs of 8 spread over the video; 0: all, as the paper

@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from lib.zero_tig.losses import losses
 from lib.zero_tig.model import State, ZeroIG
 
 ADAM_BETAS = (0.9, 0.999)
+SAVE_EVERY_S = 60.0
 RUN = 8  # consecutive frames of a video of which only some train
 
 
@@ -66,11 +68,12 @@ class Trainer:
                 network.compile()
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.settings.precision == "mixed")
 
-    def fit(self, frames: Iterable[Tensor], *, total: int | None = None) -> list[Step]:
+    def fit(self, frames: Iterable[Tensor], *, total: int | None = None, checkpoint: Path | None = None) -> list[Step]:
         """All epochs of the settings over the frames, with progress; after `resume` those that are left.
 
         frames: images (3, H, W), 0..1, iterable again for each epoch. total: their number; where it is not known, the
-        setting `training_frames` takes the first ones.
+        setting `training_frames` takes the first ones. checkpoint: file for `resume`, written every minute and at the
+        end.
         Raises DataMissing without a frame, ShapeError for a bad one, Diverged when a loss is not finite.
         """
         run, period = self._runs(total)
@@ -79,7 +82,16 @@ class Trainer:
             per_epoch, done = (sum(idx % period < run for idx in range(end)) for end in (total, self.frame_idx))
             left = per_epoch * (self.settings.epochs - self.num_epochs) - done
         chosen = progress(self._remaining(frames, run, period), total=left, label="training steps")
-        return [self.step(frame) for frame in chosen]
+        steps = []
+        saved_s = time.monotonic()
+        for frame in chosen:
+            steps.append(self.step(frame))
+            if checkpoint is not None and time.monotonic() - saved_s > SAVE_EVERY_S:
+                self.save(checkpoint)
+                saved_s = time.monotonic()
+        if checkpoint is not None:
+            self.save(checkpoint)
+        return steps
 
     def _runs(self, total: int | None) -> tuple[int, int]:
         """(run, period): frames train whose number is below `run` in each `period`; (1, 1) for all of them."""

@@ -76,20 +76,20 @@ def test_resize_brings_the_day_to_the_night(footage):
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"night": "absent.mp4"}, DataMissing, "does not exist"),
+        ({"source": "absent.mp4"}, DataMissing, "does not exist"),
         ({"day": "absent.png"}, DataMissing, "does not exist"),
-        ({"night": "empty.mp4"}, DataMissing, "empty file"),
-        ({"night": "text.mp4"}, DataMissing, "cannot read"),
-        ({"night": "text.png", "out": "out.png"}, DataMissing, "text.png"),
+        ({"source": "empty.mp4"}, DataMissing, "empty file"),
+        ({"source": "text.mp4"}, DataMissing, "cannot read"),
+        ({"source": "text.png", "out": "out.png"}, DataMissing, "text.png"),
         ({"out": "out.xyz"}, SpecError, ".mp4"),
-        ({"night": "night.png", "out": "out.mp4"}, SpecError, r"\.png"),
+        ({"source": "night.png", "out": "out.mp4"}, SpecError, r"\.png"),
         ({"out": "absent/out.mp4"}, LabError, "absent"),
-        ({"rule": "brightest", "night": "night.png", "out": "out.png"}, SpecError, "max, threshold, reference"),
-        ({"rule": "reference", "night": "night.png", "out": "out.png"}, SpecError, "reference"),
+        ({"rule": "brightest", "source": "night.png", "out": "out.png"}, SpecError, "max, threshold, reference"),
+        ({"rule": "reference", "source": "night.png", "out": "out.png"}, SpecError, "reference"),
         ({"half_window": -1}, SpecError, "at least 0"),
         ({"rule": "max"}, SpecError, "leave them out for a night video"),
-        ({"night": "night.png", "out": "out.png", "passes": 1}, SpecError, "leave them out for a night picture"),
-        ({"night": "night.png", "out": "night.png"}, SpecError, "replace an input"),
+        ({"source": "night.png", "out": "out.png", "passes": 1}, SpecError, "leave them out for a night picture"),
+        ({"source": "night.png", "out": "night.png"}, SpecError, "replace the input"),
         ({"device": "tpu"}, SpecError, "auto, cpu, cuda"),
         ({"register": True}, LabError, "registered"),
     ],
@@ -100,7 +100,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(footage, changes, error, w
     (footage / "text.png").write_text("not a picture")
     if changes == {"register": True}:
         write_image(footage / "day.png", torch.zeros(3, 24, 32))
-    paths = {"night": "night.mp4", "out": "out.mp4", "day": "day.png"}
+    paths = {"source": "night.mp4", "out": "out.mp4", "day": "day.png"}
     arguments = {name: footage / changes.get(name, file) for name, file in paths.items()}
     before = sorted(footage.rglob("*"))
     with pytest.raises(error, match=words) as caught:
@@ -122,6 +122,7 @@ def test_command_line_in_another_folder(footage):
     done = subprocess.run([*command, "--day", "day.png"], cwd=footage, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert (footage / "out.png").exists()
+    (footage / "out.png").unlink()
     failed = subprocess.run([*command, "--day", "none.png"], cwd=footage, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert (

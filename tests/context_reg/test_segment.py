@@ -1,5 +1,6 @@
 """Trained networks as files, what they say about a picture, and `nocturne apply context_reg`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,23 @@ def test_apply_writes_labels_of_each_frame_at_its_size(brightest: LoadedNetwork,
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
+def test_apply_sees_frames_as_high_as_what_the_network_learnt_from(
+    brightest: LoadedNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless a height is said; 0 is the picture's own."""
+    loaded = LoadedNetwork(brightest.network, replace(SETTINGS, seen_px=11))
+    monkeypatch.setattr("lib.context_reg.apply.load_network", lambda _source: loaded)
+    seen: list[int] = []
+    monkeypatch.setattr(
+        "lib.context_reg.apply.segment_image",
+        lambda one, image: seen.append(image.shape[1]) or segment_image(one, image),
+    )
+    write_image(tmp_path / "in.png", coloured(LABELS))
+    for number, height in enumerate((None, 22, 0)):
+        apply(tmp_path / "in.png", tmp_path / f"{number}.png", weights="any", height=height)
+    assert seen == [11, 22, 33]
+
+
 def test_apply_through_the_command_line(tmp_path: Path) -> None:
     network = build_network(SETTINGS)
     save_network(network, SETTINGS, tmp_path / "network.safetensors")
@@ -141,7 +159,9 @@ def test_apply_through_the_command_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [str(tmp_path / "in.png"), str(tmp_path / "out.jpg"), "--weights", weights])
     assert result.exit_code == 0, result.output
     assert read_image(tmp_path / "out.jpg").shape == (3, 20, 30)
-    assert CliRunner().invoke(app, [str(tmp_path / "in.png"), str(tmp_path / "two.jpg")]).exit_code != 0
+    shipped = CliRunner().invoke(app, [str(tmp_path / "in.png"), str(tmp_path / "two.jpg")])
+    assert shipped.exit_code == 0, shipped.output
+    assert "%" in shipped.output
 
 
 def test_apply_answers_bad_input_and_leaves_nothing(brightest: LoadedNetwork, tmp_path: Path) -> None:
@@ -152,7 +172,7 @@ def test_apply_answers_bad_input_and_leaves_nothing(brightest: LoadedNetwork, tm
     calls: list[tuple[dict[str, Any], str]] = [
         ({"out": folder}, "replace the input"),
         ({"out": tmp_path / "out.png"}, "one picture"),
-        ({"out": tmp_path / "out", "labels": folder}, "exists already"),
+        ({"out": tmp_path / "out", "labels": folder}, "replace the input"),
         ({"out": tmp_path / "out", "labels": tmp_path / "out"}, "replace the result"),
         ({"out": tmp_path / "out.txt"}, "ends in"),
     ]
