@@ -18,7 +18,7 @@ from lib.solvers.two_valued import TwoValued
 def cut_sliders(settings: Settings) -> list[Slider]:
     """Tau and alpha; they start at the settings'."""
     return [
-        Slider("tau", "tau", -0.5, 0.9, settings.tau, step=0.05),
+        Slider("tau", "tau", min(0.0, settings.tau), max(0.9, settings.tau), settings.tau, step=0.05),
         Slider("alpha", "alpha", 0.0, 1.0, settings.alpha, step=0.05),
     ]
 
