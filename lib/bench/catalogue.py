@@ -88,8 +88,10 @@ def list_notebooks() -> list[Notebook]:
     """All notebooks: `<name>.ipynb` in the notebooks folder itself, then `<paper>/<name>.ipynb`, each sorted by id."""
     root = notebooks_root()
     files = [*sorted(root.glob("*.ipynb")), *sorted(root.glob("*/*.ipynb"))]
-    seen = [file.relative_to(root).with_suffix("") for file in files if not file.name.startswith(".")]
-    return [Notebook(file.as_posix(), root / f"{file}.ipynb") for file in seen]
+    found = [file.relative_to(root) for file in files]
+    # JupyterLab keeps copies in hidden folders
+    shown = [file for file in found if not any(part.startswith(".") for part in file.parts)]
+    return [Notebook(file.with_suffix("").as_posix(), root / file) for file in shown]
 
 
 def find_notebook(notebook_id: str) -> Notebook:

@@ -18,9 +18,11 @@ def test_notebooks_are_listed_by_id_with_title_and_profiles(toys):
 
 
 def test_checkpoint_copies_are_not_notebooks(toys):
-    copy = toys.write().path.parent / ".ipynb_checkpoints" / "1_method-checkpoint.ipynb"
-    copy.parent.mkdir()
-    copy.write_text("{}")
+    folder = toys.write().path.parent
+    for place in (folder, folder.parent):  # of a notebook of a paper, and of one of none
+        copy = place / ".ipynb_checkpoints" / "1_method-checkpoint.ipynb"
+        copy.parent.mkdir()
+        copy.write_text("{}")
     assert [notebook.id for notebook in list_notebooks()] == ["toy/1_method"]
 
 
