@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from tests.browser.chromium import POLL_S, Page
@@ -99,6 +98,8 @@ class PanelView:
         self._node = f"{NOTEBOOK}.content.widgets[{cell}].node"
         self.page.evaluate(f"{NOTEBOOK}.content.scrollToItem({cell}, 'start')")
         self.page.wait_for(f"{self._node}.querySelector('img.widget-image')?.naturalWidth > 0")
+        # the list of cells scrolls before what is above has its final height
+        self.page.evaluate(f"{self._node}.querySelector('img.widget-image').scrollIntoView({{block: 'center'}})")
 
     def labels(self) -> list[str]:
         """What stands beside the sliders."""
@@ -115,9 +116,10 @@ class PanelView:
 
     def picture(self) -> str:
         """Fingerprint of the picture's bytes."""
-        source = f"{self._node}.querySelector('img.widget-image').src"
-        content = f"fetch({source}).then(one => one.arrayBuffer()).then(one => [...new Uint8Array(one)])"
-        return sha256(bytes(self.page.evaluate(content))).hexdigest()
+        content = f"fetch({self._node}.querySelector('img.widget-image').src).then(one => one.arrayBuffer())"
+        digest = f"{content}.then(one => crypto.subtle.digest('SHA-256', one))"
+        fingerprint: str = self.page.evaluate(f"{digest}.then(one => [...new Uint8Array(one)].join())")
+        return fingerprint
 
     def far_end(self, slider: int) -> str:
         """The key that moves a slider to the end of its range that is further away."""
