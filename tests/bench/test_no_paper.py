@@ -9,7 +9,7 @@ from lib.bench.prune import find_waste
 from lib.bench.published import load_tables
 from lib.bench.record import BENCH, Record, home_of, paper_of, records
 from lib.bench.report import write_report
-from lib.bench.runner import run
+from lib.bench.runner import run, run_plan
 from lib.bench.sweeps import find_sweep
 from lib.errors import LabError, SpecError
 from lib.paths import paths
@@ -81,11 +81,17 @@ def test_its_run_is_recorded_tabled_reported_and_kept(watch, nocturne, monkeypat
     assert 'href="../index.html"' in (page.parent / "notebooks" / "night_watch.html").read_text(encoding="utf-8")
 
 
-def test_its_failure_is_kept_and_shown_in_the_report(toys):
-    toys.write("night_watch", "raise ValueError('too dark')", paper="", parameters=PARAMETERS)
+def test_its_failure_is_kept_and_shown_in_the_report(toys, monkeypatch):
+    notebook = toys.write("night_watch", paper="", parameters=PARAMETERS)
+    plan = make_plan(notebook, profile="smoke", parameters={})
+
+    def fail(*_, **__):
+        raise LabError("cell 4 raised ValueError: too dark")
+
+    monkeypatch.setattr("lib.bench.kernel.execute", fail)
     with pytest.raises(LabError, match=r"night_watch failed: .*too dark"):
-        run("night_watch")
-    assert (paths().runs / "bench" / "night_watch" / "failed" / "notebook.ipynb").is_file()
+        run_plan(plan)
+    assert (paths().runs / "bench" / "night_watch" / "failed" / "error.txt").is_file()
     text = write_report().read_text(encoding="utf-8")
     assert "Last run failed." in text
     assert "too dark" in text
