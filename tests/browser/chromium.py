@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -25,8 +26,9 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 POLL_S = 0.05
+LISTENING = re.compile(r"DevTools listening on ws://[^:/]+:(\d+)/")
 KEY_CODES = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35}
 
 
@@ -112,12 +114,12 @@ def open_chromium(folder: Path, *, width_px: int = 1200, height_px: int = 1400) 
     """A browser with an empty profile in `folder`, ended with the block; its one page."""
     program = find_chromium()
     assert program, "no Chromium: ask find_chromium first"
-    profile = folder / "profile"
-    command = [program, *FLAGS, f"--user-data-dir={profile}", f"--window-size={width_px},{height_px}"]
-    with (folder / "chromium.log").open("wb") as log:
+    command = [program, *FLAGS, f"--user-data-dir={folder / 'profile'}", f"--window-size={width_px},{height_px}"]
+    log_path = folder / "chromium.log"
+    with log_path.open("wb") as log:
         process = subprocess.Popen([*command, "--remote-debugging-port=0", "about:blank"], stdout=log, stderr=log)
     try:
-        port = _port_of(process, profile / "DevToolsActivePort")
+        port = _port_of(process, log_path)
         pages = [page for page in _listing(port) if page["type"] == "page"]
         socket = create_connection(pages[0]["webSocketDebuggerUrl"], suppress_origin=True, timeout=START_TIMEOUT_S)
         try:
@@ -129,14 +131,14 @@ def open_chromium(folder: Path, *, width_px: int = 1200, height_px: int = 1400) 
         process.wait(START_TIMEOUT_S)
 
 
-def _port_of(process: "subprocess.Popen[bytes]", path: Path) -> int:
-    """The port that the browser has chosen: the first line of a file that it writes when it is ready."""
+def _port_of(process: "subprocess.Popen[bytes]", log_path: Path) -> int:
+    """The port that the browser has chosen, as it says when it is ready."""
     give_up = time.monotonic() + START_TIMEOUT_S
-    while not (path.is_file() and path.read_text().count("\n")):
-        assert process.poll() is None, f"Chromium ended with {process.returncode}"
-        assert time.monotonic() < give_up, f"Chromium opened no port within {START_TIMEOUT_S:g} s"
+    while not (said := LISTENING.search(log_path.read_text(encoding="utf-8", errors="replace"))):
+        assert process.poll() is None, f"Chromium ended with {process.returncode}; see {log_path}"
+        assert time.monotonic() < give_up, f"Chromium opened no port within {START_TIMEOUT_S:g} s; see {log_path}"
         time.sleep(POLL_S)
-    return int(path.read_text().splitlines()[0])
+    return int(said[1])
 
 
 def _listing(port: int) -> list[dict[str, Any]]:
