@@ -17,7 +17,7 @@ from lib.bench.schema import nearest, read_schema
 from lib.errors import LabError, SpecError
 
 if TYPE_CHECKING:
-    from lib.bench.tables import Format
+    from lib.bench.layout import Format
     from lib.data.weights import WeightsFile
 
 LIB = Path(__file__).resolve().parent.parent
@@ -130,12 +130,16 @@ for command in (sweep, runs, diff, prune):
 @app.command()
 def table(
     paper: Annotated[str, typer.Argument(help="A paper such as context_fusion.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="One table; none: all but the sweeps'.", show_default=False),
+    ] = "",
     form: Annotated[str, typer.Option("--format", help="text | markdown | latex | csv | html")] = "text",
 ) -> None:
     """Print a paper's tables: published, ours, difference, verdict and why."""
     from lib.bench.tables import render
 
-    typer.echo(render(paper, cast("Format", form)))
+    typer.echo(render(paper, cast("Format", form), name))
 
 
 @app.command()

@@ -1,23 +1,31 @@
-"""The report: one offline HTML page with every paper's tables and verdicts, figures and provenance."""
+"""The report: one offline HTML page with every paper's tables and verdicts, sweeps, figures and provenance.
+
+Beside it lie the executed notebooks as pages (`notebooks/`) and every table as Markdown, LaTeX and CSV (`tables/`).
+"""
 
 import base64
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 from lib.bench.catalogue import Notebook, list_notebooks
 from lib.bench.compare import CLOSE_BANDS, VERDICTS, Verdict
+from lib.bench.layout import ENDINGS, Grid, draw
 from lib.bench.pages import template, write_page
+from lib.bench.plan import KEY_LENGTH
 from lib.bench.published import Paper, list_papers, load_paper, unique
 from lib.bench.record import BENCH, FigureEntry, OriginEntry, Record, home_of, records, swept_records
 from lib.bench.runner import EXECUTED, FAILED
-from lib.bench.tables import Grid, grids
+from lib.bench.sweeps import Sweep, list_sweeps
+from lib.bench.swept import SweptCells, found_sweeps
+from lib.bench.tables import PLAIN_PROFILE, grids, title_of
 from lib.errors import DataMissing
 from lib.paths import paths
 
-PROFILE_OF_PLAIN_NAME = "smoke"
 MEANINGS: dict[Verdict, str] = {
     "match": "benchmark data, the paper's protocol, and within the band of the cell",
     "close": f"as match, but within {CLOSE_BANDS:g} bands",
@@ -71,6 +79,14 @@ class Run:
 
 
 @dataclass(frozen=True)
+class SweepPart:
+    """A sweep with its curves; `pictures` is empty where no measure is one number a cell."""
+
+    cells: SweptCells
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
 class Chapter:
     """One paper of the report."""
 
@@ -78,6 +94,8 @@ class Chapter:
     grids: tuple[Grid, ...]
     notebooks: tuple[Notebook, ...]
     runs: tuple[Run, ...]
+    sweeps: tuple[SweepPart, ...]
+    waiting_sweeps: tuple[Sweep, ...]
     failures: tuple[str, ...]
 
     @property
@@ -100,6 +118,17 @@ class Chapter:
         return sum(entry is not None for grid in self.measures for _, entries in grid.rows for entry in entries)
 
     @property
+    def num_context(self) -> int:
+        """Published numbers of methods that this project does not implement."""
+        return sum(grid.num_context for grid in self.published)
+
+    @property
+    def needs(self) -> list[str]:
+        """What is missing for the tables that could be reproduced and are not, the longer of two phrases."""
+        phrases = {grid.needs: set(re.findall(r"[\w/.-]+", grid.needs)) for grid in self.published if grid.needs}
+        return [text for text, words in phrases.items() if not any(words < other for other in phrases.values())]
+
+    @property
     def waiting(self) -> list[Notebook]:
         """Notebooks without a complete run."""
         done = {run.record.notebook for run in self.runs}
@@ -107,13 +136,14 @@ class Chapter:
 
     @property
     def origins(self) -> list[OriginEntry]:
-        """Everything that the runs of this paper were measured on, each once."""
-        found = {(origin.name, origin.sha256): origin for run in self.runs for origin in run.record.origins}
+        """Everything that the runs and sweeps of this paper were measured on, each once."""
+        every = [*(run.record for run in self.runs), *(it for sweep in self.sweeps for it in sweep.cells.records)]
+        found = {(origin.name, origin.sha256): origin for record in every for origin in record.origins}
         return list(found.values())
 
 
 def write_report(out: Path | None = None) -> Path:
-    """Write the report of all complete runs, with the executed notebooks beside it; gives back the page's path.
+    """Write the report of all complete runs, with notebooks and tables beside it; gives back the page's path.
 
     out: folder, by default the reports folder of this checkout. The page is written last and whole or not at all.
     Raises Unavailable where the folder can't be written.
@@ -123,12 +153,17 @@ def write_report(out: Path | None = None) -> Path:
     papers = [*list_papers(), BENCH]
     chapters = [_chapter(paper, [record for record in runs if record.paper == paper], out) for paper in papers]
     chapters = [it for it in chapters if it.paper.name != BENCH or it.notebooks or it.runs]
+    for chapter in chapters:
+        _write_tables(chapter, out)
     counts = _add_up(grid.counts for chapter in chapters for grid in chapter.published)
     text = template("report.html.j2").render(
         chapters=chapters,
         columns=_columns(chapters),
         counts=counts,
+        endings=ENDINGS,
+        key_length=KEY_LENGTH,
         meanings=MEANINGS,
+        num_context=sum(chapter.num_context for chapter in chapters),
         num_published=sum(counts.values()),
         num_runs=len(runs),
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -141,18 +176,22 @@ def write_report(out: Path | None = None) -> Path:
 def _chapter(paper: str, runs: Sequence[Record], out: Path) -> Chapter:
     notebooks = tuple(notebook for notebook in list_notebooks() if notebook.paper == paper)
     titles = {notebook.id: notebook.title for notebook in notebooks}
-    ordered = sorted(runs, key=lambda record: (record.notebook, record.profile != PROFILE_OF_PLAIN_NAME))
+    ordered = sorted(runs, key=lambda record: (record.notebook, record.profile != PLAIN_PROFILE))
+    sweeps = found_sweeps(paper)
+    done = {it.sweep.id for it in sweeps}
     return Chapter(
         paper=load_paper(paper),
         grids=tuple(grids(paper, runs, swept_records(paper))),
         notebooks=notebooks,
         runs=tuple(_run(record, titles.get(record.notebook, record.notebook), out) for record in ordered),
+        sweeps=tuple(SweepPart(it, tuple(_curves(it))) for it in sweeps),
+        waiting_sweeps=tuple(it for it in list_sweeps(paper) if it.id not in done),
         failures=tuple(_failures(paper, runs)),
     )
 
 
 def _run(record: Record, title: str, out: Path) -> Run:
-    folder = record.folder or home_of(record.notebook) / record.key[:12]
+    folder = record.folder or home_of(record.notebook) / record.key[:KEY_LENGTH]
     trouble = []
     try:
         link = _export(record, folder / EXECUTED, out)
@@ -172,10 +211,10 @@ def _export(record: Record, executed: Path, out: Path) -> str:
     """Write the executed notebook as a page below `out` and give back the relative link to it."""
     from lib.bench.export import export_notebook
 
-    plain = record.profile == PROFILE_OF_PLAIN_NAME
+    plain = record.profile == PLAIN_PROFILE
     link = f"notebooks/{record.notebook}.html" if plain else f"notebooks/{record.notebook}.{record.profile}.html"
     home = "../" * link.count("/") + "index.html"
-    facts = f"{record.notebook}, profile {record.profile}, seed {record.seed}, run {record.key[:12]}"
+    facts = f"{record.notebook}, profile {record.profile}, seed {record.seed}, run {record.key[:KEY_LENGTH]}"
     export_notebook(executed, out / link, home=home, facts=facts)
     return link
 
@@ -187,10 +226,37 @@ def _picture(figure: FigureEntry, folder: Path) -> Picture:
         raise DataMissing(f"the figure {figure.file} of the run is gone; run it again with --force") from error
     if not content.startswith(PNG_SIGNATURE):
         raise DataMissing(f"the figure {figure.file} of the run is not a PNG; run it again with --force")
+    return _inlined(figure.name, figure.caption, content)
+
+
+def _inlined(name: str, caption: str, png: bytes) -> Picture:
     # the header chunk comes first: 8 bytes signature, 8 length and type, then width and height
-    width, height = (int.from_bytes(content[start : start + 4]) for start in (16, 20))
-    source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-    return Picture(figure.name, figure.caption, source, width, height)
+    width, height = (int.from_bytes(png[start : start + 4]) for start in (16, 20))
+    return Picture(name, caption, f"data:image/png;base64,{base64.b64encode(png).decode()}", width, height)
+
+
+def _curves(cells: SweptCells) -> Iterable[Picture]:
+    """Every measure over what the sweep changed, drawn now from its cells."""
+    if len(cells.summary.rows) < 2:
+        return
+    for measure in cells.summary.units:
+        for figure in cells.summary.figures(measure):
+            content = BytesIO()
+            figure.savefig(content, format="png", metadata={"Software": None})
+            spread = f"mean and 95 % interval over {len(cells.seeds)} seeds" if len(cells.seeds) > 1 else "one seed"
+            caption = f"{measure} in the sweep {cells.title}, {spread}."
+            yield _inlined(measure, caption, content.getvalue())
+
+
+def _write_tables(chapter: Chapter, out: Path) -> None:
+    """Every table of the chapter in a file of each format, and all but the sweeps' in one more."""
+    folder = out / "tables" / chapter.paper.name
+    swept = [grid for sweep in chapter.sweeps for grid in sweep.cells.grids]
+    title = title_of(chapter.paper)
+    for form, ending in ENDINGS.items():
+        for grid in [*chapter.grids, *swept]:
+            write_page(folder / f"{grid.id}.{ending}", draw(title, [grid], form))
+        write_page(folder / f"all.{ending}", draw(title, chapter.grids, form))
 
 
 def _failures(paper: str, runs: Sequence[Record]) -> Iterable[str]:

@@ -36,7 +36,7 @@ class Summary:
 
     def table(self) -> list[tuple[str, ...]]:
         """A head, then a line a setting: its values, and mean and half of the 95 % interval of each measure."""
-        axes = _shown_axes(self.sweep)
+        axes = shown_axes(self.sweep)
         head = (*axes, *(f"{name} ({unit})" if unit != "1" else name for name, unit in self.units.items()))
         lines = [
             (*(str(row.setting[name]) for name in axes), *(_cell(row.values.get(name, [])) for name in self.units))
@@ -51,7 +51,7 @@ class Summary:
 
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        axes = _shown_axes(self.sweep)
+        axes = shown_axes(self.sweep)
         writer.writerow([*axes, "measure", "unit", "mean", "low", "high", "seeds"])
         for row in self.rows:
             for name, values in row.values.items():
@@ -61,39 +61,69 @@ class Summary:
                 writer.writerow([*setting, name, self.units[name], f"{mean:.10g}", *bounds, len(values)])
         return text.getvalue()
 
-    def curve_axis(self) -> str:
-        """The axis to draw curves over: the first numeric one with several values that steps alone; "" for none."""
-        zipped = {name for group in self.sweep.zips for name in group}
-        for name, values in self.sweep.axes.items():
-            is_numeric = all(isinstance(it, int | float) and not isinstance(it, bool) for it in values)
-            if name not in zipped and name != SEED and is_numeric and len(values) >= MIN_POINTS:
-                return name
-        return ""
+    def curves(self) -> list[str]:
+        """Axes to draw curves over: numeric ones that step while the others stand still, as few as show every setting.
 
-    def figure(self, measure: str) -> "Figure":
-        """A measure over `curve_axis`, mean and interval over the seeds, a line for each setting of the other axes."""
-        from lib.show.plots import interval_plot
+        A grid of two axes is drawn over the first, one line for each value of the other; two axes that were swept one
+        at a time are drawn over each.
+        """
+        chosen: list[str] = []
+        shown: set[int] = set()
+        for name in shown_axes(self.sweep):
+            rows = {id(row) for line in self._lines(name).values() for row in line}
+            if rows - shown:
+                chosen.append(name)
+                shown |= rows
+        return chosen
 
-        over = self.curve_axis()
-        lines: dict[str, dict[float, list[float]]] = {}
-        for row in self.rows:
-            if measure in row.values:
-                others = [f"{name} {row.setting[name]}" for name in _shown_axes(self.sweep) if name != over]
-                points = lines.setdefault(", ".join(others) or self.sweep.notebook, {})
-                points[float(row.setting[over])] = row.values[measure]
+    def figures(self, measure: str) -> list["Figure"]:
+        """A measure over each axis of `curves`, mean and interval over the seeds; without one, setting by setting."""
+        from lib.show.plots import interval_plot, score_plot
+
         unit = self.units[measure]
-        return interval_plot(lines, x_label=over, y_label=f"{measure} ({unit})" if unit != "1" else measure)
+        label = f"{measure} ({unit})" if unit != "1" else measure
+        drawn: list[Figure] = []
+        for over in self.curves():
+            points = {
+                name or self.sweep.notebook: {
+                    it.setting[over]: it.values[measure] for it in line if measure in it.values
+                }
+                for name, line in self._lines(over).items()
+            }
+            if lines := {name: line for name, line in points.items() if line}:
+                drawn.append(interval_plot(lines, x_label=over, y_label=label))
+        measured = {
+            label_of(self.sweep, row.setting): row.values[measure] for row in self.rows if measure in row.values
+        }
+        if not drawn and len(measured) > 1:
+            drawn.append(score_plot(measured, label=label))
+        return drawn
+
+    def _lines(self, over: str) -> dict[str, list[Row]]:
+        """MIN_POINTS settings or more that differ in one numeric axis alone, by what the other axes stand at."""
+        others = [name for name in shown_axes(self.sweep) if name != over]
+        lines: dict[str, list[Row]] = {}
+        for row in self.rows:
+            value = row.setting[over]
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                lines.setdefault(", ".join(f"{name} {row.setting[name]}" for name in others), []).append(row)
+        return {name: line for name, line in lines.items() if len(line) >= MIN_POINTS}
 
 
 def summarise(sweep: Sweep, plans: Sequence[Plan]) -> Summary:
     """The sweep's complete cells, those that differ in the seed alone as one row."""
+    found = [plan.cached() for plan in plans]
+    return summary_of(sweep, [record for record in found if record is not None])
+
+
+def summary_of(sweep: Sweep, records: Sequence[Record]) -> Summary:
+    """The same from the cells' records, settings in their order."""
     settings: dict[str, dict[str, Any]] = {}
     held: dict[str, list[Record]] = {}
-    for plan in plans:
-        if (record := plan.cached()) is not None:
-            setting = {name: plan.values[name] for name in sweep.axes if name != SEED}
-            settings[repr(setting)] = setting
-            held.setdefault(repr(setting), []).append(record)
+    for record in records:
+        setting = {name: record.parameters[name] for name in sweep.axes if name != SEED}
+        settings[repr(setting)] = setting
+        held.setdefault(repr(setting), []).append(record)
     measures = _measures([record for runs in held.values() for record in runs])
     rows = []
     for name, runs in held.items():
@@ -103,7 +133,7 @@ def summarise(sweep: Sweep, plans: Sequence[Plan]) -> Summary:
 
 
 def write_summary(summary: Summary) -> list[Path]:
-    """Write the table as CSV, and one figure a measure where there is a curve to draw; gives back the files."""
+    """Write the table as CSV, and the figures of each measure; gives back the files."""
     from lib.bench.pages import write_page
 
     folder = paths().reports / "sweeps"
@@ -111,16 +141,23 @@ def write_summary(summary: Summary) -> list[Path]:
     table = folder / f"{stem}.csv"
     write_page(table, summary.csv())
     files = [table]
-    for number, measure in enumerate(summary.units if summary.curve_axis() else (), 1):
+    drawn = [figure for measure in summary.units for figure in summary.figures(measure)]
+    for number, figure in enumerate(drawn, 1):
         file = folder / f"{stem}_{number}.png"
-        summary.figure(measure).savefig(file, dpi=110, bbox_inches="tight")
+        figure.savefig(file, dpi=110, bbox_inches="tight")
         files.append(file)
     return files
 
 
-def _shown_axes(sweep: Sweep) -> list[str]:
+def shown_axes(sweep: Sweep) -> list[str]:
+    """Axes that tell the settings apart, the seed not among them; all where there is one setting."""
     named = [name for name, values in sweep.axes.items() if name != SEED and len(values) > 1]
     return named or [name for name in sweep.axes if name != SEED]
+
+
+def label_of(sweep: Sweep, setting: dict[str, Any]) -> str:
+    """A setting as people name it: its values on `shown_axes`."""
+    return ", ".join(f"{name} {setting[name]}" for name in shown_axes(sweep)) or "as the profile has it"
 
 
 def _measures(runs: Sequence[Record]) -> dict[str, str]:

@@ -85,9 +85,9 @@ def seed_values(count: Any) -> Values:
     return list(range(count))
 
 
-def list_sweeps() -> list[Sweep]:
-    """Every declared sweep, sorted by id; SpecError for a file that breaks the form."""
-    return [_read(file) for file in sorted(notebooks_root().glob("*/sweeps/*.yaml"))]
+def list_sweeps(paper: str = "*") -> list[Sweep]:
+    """Every declared sweep, of one paper or of all, sorted by id; SpecError for a file that breaks the form."""
+    return [_read(file) for file in sorted(notebooks_root().glob(f"{paper}/sweeps/*.yaml"))]
 
 
 def find_sweep(name: str) -> Sweep:

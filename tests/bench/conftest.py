@@ -8,11 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from lib.bench import cli, provenance
 from lib.bench.catalogue import Notebook
 from lib.bench.record import Code, FigureEntry, Hardware, OriginEntry, Record, Score
+from tests.bench.report_house import executed
 
 PARAMETERS = """\
 profile: str = "smoke"  # sizes and counts
@@ -170,3 +172,15 @@ def record() -> Record:
         wall_time_s=1.0,
         peak_memory_mib=100.0,
     )
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An output folder of its own, and a notebooks folder with two notebooks of context_fusion."""
+    monkeypatch.setenv("NOCTURNE_OUT", str(tmp_path / "out"))
+    monkeypatch.setenv("NOCTURNE_NOTEBOOKS", str(tmp_path / "notebooks"))
+    folder = tmp_path / "notebooks" / "context_fusion"
+    folder.mkdir(parents=True)
+    for name in ("1_method", "2_ablation"):
+        (folder / f"{name}.ipynb").write_text(nbformat.writes(executed(f"# Title of {name}")), encoding="utf-8")
+    return tmp_path

@@ -3,9 +3,10 @@ from dataclasses import replace
 import pytest
 
 from lib.bench.record import Score
-from lib.bench.summary import summarise, write_summary
+from lib.bench.summary import summarise, summary_of, write_summary
 from lib.bench.sweeps import find_sweep
 from lib.paths import paths
+from tests.bench.conftest import PARAMETERS
 
 
 @pytest.fixture
@@ -56,7 +57,8 @@ def test_the_files_are_a_table_and_a_curve_a_measure(swept):
     assert line.startswith("0.1,max,J,%,0.2,-0.0484")
     assert len(rest) == 5
     assert figure.read_bytes().startswith(b"\x89PNG")
-    axes = found.figure("J").axes[0]
+    (drawn,) = found.figures("J")
+    axes = drawn.axes[0]
     assert axes.get_xlabel() == "threshold"
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["rule max", "rule threshold"]
 
@@ -64,16 +66,31 @@ def test_the_files_are_a_table_and_a_curve_a_measure(swept):
 @pytest.mark.parametrize(
     ("axes", "zips", "over"),
     [
-        ({"threshold": "0.1,0.2,0.3"}, [], "threshold"),
-        ({"threshold": "0.1,0.2"}, [], ""),
-        ({"rule": "max,threshold"}, [], ""),
-        ({"threshold": "0.1,0.2,0.3", "sizes": "[1],[2],[3]"}, [["threshold", "sizes"]], ""),
-        ({"seed": "1,2,3"}, [], ""),
+        ({"threshold": "0.1,0.2,0.3"}, [], ["threshold"]),
+        ({"threshold": "0.1,0.2,0.3", "rule": "max,threshold"}, [], ["threshold"]),
+        ({"threshold": "0.1,0.2"}, [], []),
+        ({"rule": "max,threshold"}, [], []),
+        ({"threshold": "0.1,0.2,0.3", "sizes": "[1],[2],[3]"}, [["threshold", "sizes"]], []),
+        ({"seed": "1,2,3"}, [], []),
+        # a grid is drawn over its first axis; one axis after the other over each
+        ({"threshold": "0.1,0.2,0.3", "level": "1,2,3"}, [], ["threshold"]),
+        ({"threshold": "0.1,0.2,0.3,0.1,0.1", "level": "1,1,1,2,3"}, [["threshold", "level"]], ["threshold", "level"]),
     ],
 )
-def test_a_curve_is_drawn_over_a_number_that_steps_alone(toys, axes, zips, over):
+def test_curves_are_drawn_over_numbers_that_step_while_the_others_stand(toys, record, axes, zips, over):
+    toys.write(parameters=PARAMETERS + "level: int = 1  # of the light\n")
+    chosen = find_sweep("toy/1_method").but(axes=axes, zips=zips)
+    records = [replace(record, parameters=plan.values) for plan in chosen.plans()]
+    assert summary_of(chosen, records).curves() == over
+
+
+def test_settings_without_a_curve_are_drawn_one_below_the_other(toys, record):
     toys.write()
-    assert summarise(find_sweep("toy/1_method").but(axes=axes, zips=zips), []).curve_axis() == over
+    chosen = find_sweep("toy/1_method").but(axes={"rule": "max,threshold"})
+    records = [replace(record, parameters=plan.values) for plan in chosen.plans()]
+    (drawn,) = summary_of(chosen, records).figures("c")
+    assert [text.get_text() for text in drawn.axes[0].get_yticklabels()] == ["rule max", "rule threshold"]
+    assert summary_of(chosen, records[:1]).figures("c") == []
 
 
 def test_the_command_prints_the_table_and_the_files(swept, nocturne):
