@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lib.context_fusion import fuse_video
 from lib.context_reg.networks import LoadedNetwork
 from lib.context_reg.segment import segment_image
+from lib.data.images import resized
 from lib.fodvid.discover import Discoverer, motions
 from lib.fodvid.settings import for_backbone
 from lib.ir_tracking import SiameseNetwork, Tracker
@@ -105,8 +107,11 @@ def followed(video: Tensor, network: SiameseNetwork, box: Tensor) -> Course:
 
 
 def labelled(pictures: Tensor, labeller: LoadedNetwork) -> Tensor:
-    """Step 5: classes (N, H, W) int64 of pictures (N, 3, H, W)."""
-    return torch.stack([segment_image(labeller, picture).labels for picture in pictures])
+    """Step 5: classes (N, H, W) int64 of pictures (N, 3, H, W), which are seen as high as the network learnt from."""
+    height_px, size = labeller.settings.seen_px or pictures.shape[-2], pictures.shape[-2:]
+    found = [segment_image(labeller, resized(picture, height_px)).labels for picture in pictures]
+    at_size = F.interpolate(torch.stack(found)[:, None].to(torch.uint8), size=size, mode="nearest-exact")
+    return at_size[:, 0].long()
 
 
 def background(video: Tensor, frames: Sequence[int], masks: Tensor | None = None) -> Tensor:

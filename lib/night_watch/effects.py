@@ -1,13 +1,14 @@
 """Who helps whom: what each step does to the measures of the tasks after it, over watches of several seeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from lib.metrics.measure import Measure
 from lib.night_watch.chain import BRIGHTENED, ENHANCED, ENHANCED_IN_DAY, NIGHT, NIGHT_IN_DAY
 from lib.night_watch.measure import MEAN_OF_ALL, MEAN_OF_STILL, MEASURES
-from lib.seeds import Change, mean_interval, paired_change
+from lib.seeds import Change, paired_change
 from lib.show.scores import Scores, column_of
 from lib.show.tables import Table, table
 
@@ -63,8 +64,8 @@ def effects(scores: Scores) -> list[Effect]:
         for task, (before, after) in step.places.items():
             values = [dict(enumerate(scores[row][measure])) for row, measure in (before, after)]
             change = paired_change(*values, better=MEASURES[task].better)
-            means = [mean_interval(list(one.values()))[0] for one in values]
-            found.append(Effect(step.name, task, *means, change))
+            mean_before, mean_after = (fmean(one.values()) for one in values)
+            found.append(Effect(step.name, task, mean_before, mean_after, change))
     return found
 
 
@@ -111,6 +112,13 @@ def _measure(effect: Effect) -> Measure:
     return MEASURES[effect.task]
 
 
-def verdicts(found: Sequence[Effect]) -> Mapping[Place, str]:
-    """What each effect shows: (step, task) -> verdict of lib.seeds."""
-    return {(one.step, one.task): one.change.verdict for one in found}
+def quality_floor(scores: Scores) -> dict[str, bool]:
+    """What must hold of any run on simulated rooms, by means over them: statement -> whether it does."""
+    mean = {(row, measure): fmean(values) for row, held in scores.items() for measure, values in held.items()}
+    return {
+        "enhanced and fused is 10 dB nearer to daylight than the night": mean[ENHANCED_IN_DAY, PICTURE]
+        > mean[NIGHT, PICTURE] + 10,
+        "discovery finds the walker in it: mean J above 50 %": mean[ENHANCED_IN_DAY, MOVERS] > 50,
+        "the filter keeps the small target in the enhanced video: AOR above 0.6": mean[ENHANCED, TARGET] > 0.6,
+        "the labeller sees more of the room in it than at night": mean[ENHANCED_IN_DAY, ROOM] > mean[NIGHT, ROOM],
+    }

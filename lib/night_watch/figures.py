@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from lib.night_watch.chain import discovery_frames, film_frames
@@ -13,10 +12,11 @@ from lib.night_watch.scene import Watch
 from lib.seeds import mean_interval
 from lib.show.canvas import LINES, PALETTE, ShownFigure, drawing, method_colours, pixels
 from lib.show.figures import PAGE_WIDTH_IN, TITLE_HEIGHT_IN, image_grid
-from lib.show.labels import colour_labels
+from lib.show.labels import class_colours, colour_labels
 from lib.show.overlay import draw_mask
 from lib.show.scores import Scores, column_of
 
+MOST_IN_LEGEND = 8
 LIFT = 4.0  # by which the night is brightened to be looked at
 TRUE, WITH, WITHOUT = "true", "with filter", "without filter"
 COURSE_LOOKS: dict[str, dict[str, Any]] = {
@@ -32,10 +32,8 @@ def watch_figure(watch: Watch, idx: int) -> ShownFigure:
     pictures = {"day picture": watch.day, "night": night, f"night, times {LIFT:g}": (LIFT * night).clamp(0, 1)}
     if watch.truth is not None:
         movers = draw_mask(watch.truth.bright[idx], moving(watch.truth)[idx], line_px=1)
-        pictures["what moves (truth, by daylight)"] = movers
-        num_classes = int(watch.truth.labels.max()) + 1
-        pictures["classes of the room (truth)"] = colour_labels(watch.truth.labels, num_classes)
-    return image_grid(list(pictures.values()), list(pictures))
+        pictures["by daylight: what moves"] = movers
+    return image_grid(list(pictures.values()), list(pictures), columns=4)
 
 
 def versions_figure(videos: Mapping[str, Tensor], idx: int) -> ShownFigure:
@@ -79,15 +77,18 @@ def courses_figure(videos: Mapping[str, Tensor], seen: Mapping[str, Seen], truth
 
 
 def labels_figure(
-    seen: Mapping[str, Seen], others: Mapping[str, Tensor], scores: Mapping[str, Mapping[str, float]], num_classes: int
+    seen: Mapping[str, Seen],
+    others: Mapping[str, Tensor],
+    scores: Mapping[str, Mapping[str, float]],
+    names: Sequence[str],
 ) -> ShownFigure:
     """Classes that the labeller sees in one frame of each version, and maps (H, W) of others, such as the truth.
 
-    scores: name -> measures, from which a mean IU goes into the title where there is one.
+    scores: name -> measures, from which a mean IU goes into the title where there is one. names: of all classes.
     """
     maps = {name: one.labels[NUM_LABELLED // 2] for name, one in seen.items()} | dict(others)
     titles = [f"{name}: {scores[name]['iu']:.0f} %" if "iu" in scores.get(name, {}) else name for name in maps]
-    return image_grid([colour_labels(labels, num_classes) for labels in maps.values()], titles)
+    return _with_legend(image_grid([colour_labels(labels, len(names)) for labels in maps.values()], titles), names)
 
 
 def scores_figure(scores: Scores, rows: Sequence[str]) -> ShownFigure:
@@ -111,8 +112,20 @@ def scores_figure(scores: Scores, rows: Sequence[str]) -> ShownFigure:
     return figure
 
 
-def backgrounds_figure(pictures: Mapping[str, Tensor], labels: Tensor, num_classes: int) -> ShownFigure:
-    """Means over time (3, H, W) with and without movers, and below each the classes (N, H, W) that are seen in it."""
-    maps = [colour_labels(one, num_classes) for one in labels]
-    titles = [*pictures, *(f"classes in the {name}" for name in pictures)]
-    return image_grid([*pictures.values(), *torch.stack(maps)], titles, columns=len(pictures))
+def backgrounds_figure(pictures: Mapping[str, Tensor], labels: Sequence[Tensor], names: Sequence[str]) -> ShownFigure:
+    """Means over time (3, H, W) with and without movers, and beside each the classes (H, W) that are seen in it."""
+    maps = [colour_labels(one, len(names)) for one in labels]
+    shown = [picture for pair in zip(pictures.values(), maps, strict=True) for picture in pair]
+    titles = [title for name in pictures for title in (name, "classes seen in it")]
+    return _with_legend(image_grid(shown, titles, columns=4), names)
+
+
+def _with_legend(figure: ShownFigure, names: Sequence[str]) -> ShownFigure:
+    """The figure with the colours of its classes below, where they are few."""
+    from matplotlib.patches import Patch
+
+    if len(names) <= MOST_IN_LEGEND:
+        colours = class_colours(len(names)).tolist()
+        patches = [Patch(color=colour, label=name) for name, colour in zip(names, colours, strict=True)]
+        figure.legend(handles=patches, loc="outside lower center", ncols=len(names))
+    return figure

@@ -19,7 +19,7 @@ from lib.errors import DataMissing, SpecError
 from lib.metrics.planes import luma
 
 ASPECT = 4 / 3
-MIN_HEIGHT_PX, MIN_FRAMES = 64, 4
+MIN_HEIGHT_PX, MIN_FRAMES = 64, 9  # discovery looks at every fourth frame, and needs three
 VISIBLE = 0.5  # coverage from which a pixel is the walker's
 STEP_FRAMES = 12  # of the walker's bobbing
 WALK = (0.18, 0.82)  # from here to there over the clip, of the width
@@ -89,7 +89,7 @@ def watched_room(*, seed: int, num_frames: int, height_px: int, settings: WatchS
     has the shot, read and row noise of `lowlight` at ISO 25600. The day picture is another exposure of the empty room.
     Same seed, same watch. Choice: the small thing takes, of 32 drawn paths, the one before the darkest ground, because
     before a window it can't be seen at noon.
-    Raises SpecError for fewer than 4 frames or a height below 64.
+    Raises SpecError for fewer than 9 frames or a height below 64.
     """
     if num_frames < MIN_FRAMES or height_px < MIN_HEIGHT_PX:
         raise SpecError(
@@ -123,7 +123,7 @@ def own_watch(video: str, day: str, *, num_frames: int, height_px: int) -> Watch
     """The first frames of somebody's own dark video or folder of frames, with a day picture; nothing is known of it.
 
     day: picture of the same view, brought to the frames' size. Frames are at most `height_px` high.
-    Raises DataMissing without a day picture, or when a file is absent or holds fewer than 4 frames.
+    Raises DataMissing without a day picture, or when a file is absent or holds fewer than 9 frames.
     """
     if not day:
         raise DataMissing("a video of your own needs its day picture: name it with `day`")

@@ -4,6 +4,7 @@ import pytest
 from torch import Tensor, nn
 
 from lib.context_reg.networks import LoadedNetwork, NetworkSettings
+from lib.night_watch.chain import versions
 from lib.night_watch.scene import Watch, watched_room
 
 
@@ -21,6 +22,12 @@ class KnowsByHeart(nn.Module):
 @pytest.fixture(scope="session")
 def watch() -> Watch:
     return watched_room(seed=0, num_frames=9, height_px=72)
+
+
+@pytest.fixture(scope="session")
+def videos(watch: Watch) -> dict[str, Tensor]:
+    """Every version of the watch, by the shipped weights."""
+    return versions(watch, epochs=0)
 
 
 @pytest.fixture(scope="session")

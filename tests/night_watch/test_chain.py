@@ -24,11 +24,6 @@ from lib.night_watch.chain import (
 from lib.night_watch.scene import Watch
 
 
-@pytest.fixture(scope="module")
-def videos(watch):
-    return versions(watch, epochs=0)
-
-
 def test_versions_have_the_form_of_the_night(watch, videos):
     assert tuple(videos) == VERSIONS
     for video in videos.values():

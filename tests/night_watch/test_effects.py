@@ -5,7 +5,7 @@ import math
 import pytest
 
 from lib.night_watch.chain import BRIGHTENED, ENHANCED, ENHANCED_IN_DAY, NIGHT, NIGHT_IN_DAY
-from lib.night_watch.effects import STEPS, TASKS, effect_entries, effect_table, effects
+from lib.night_watch.effects import STEPS, TASKS, effect_entries, effect_table, effects, quality_floor
 from lib.night_watch.measure import MEAN_OF_ALL, MEAN_OF_STILL, MEASURES
 
 
@@ -64,3 +64,11 @@ def test_entries_are_what_a_record_takes(scores):
     assert len(entries) == sum(len(step.places) for step in STEPS)
     assert len({(one["row"], one["column"]) for one in entries}) == len(entries)
     assert all(math.isfinite(one["value"]) and all(map(math.isfinite, one["interval"])) for one in entries)
+
+
+def test_quality_floor_by_hand(scores):
+    found = list(quality_floor(scores).values())
+    assert found == [False, False, True, False]  # 4 dB; J 24; AOR 25; 50 as at night
+    better = {row: dict(held) for row, held in scores.items()}
+    better[ENHANCED_IN_DAY] |= {"psnr": [40.0] * 3, "j": [51.0] * 3, "iu": [51.0] * 3}
+    assert list(quality_floor(better).values()) == [True, True, True, True]

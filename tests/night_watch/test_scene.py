@@ -62,7 +62,7 @@ def test_boxes_are_centred_on_the_spot():
 
 def test_half_the_light_is_half_the_signal():
     means = [
-        to_linear(watched_room(seed=2, num_frames=4, height_px=64, settings=WatchSettings(light=light)).night).mean()
+        to_linear(watched_room(seed=2, num_frames=9, height_px=64, settings=WatchSettings(light=light)).night).mean()
         for light in (0.2, 0.4)
     ]
     assert float(means[1] / means[0]) == pytest.approx(2, rel=0.1)
@@ -78,9 +78,9 @@ def test_settings_out_of_range_are_named(field, value):
         WatchSettings(**{field: value})
 
 
-@pytest.mark.parametrize(("num_frames", "height_px"), [(3, 72), (8, 60)])
+@pytest.mark.parametrize(("num_frames", "height_px"), [(8, 72), (9, 60)])
 def test_too_small_a_watch_is_refused(num_frames, height_px):
-    with pytest.raises(SpecError, match="at least 4 frames of height 64"):
+    with pytest.raises(SpecError, match="at least 9 frames of height 64"):
         watched_room(seed=0, num_frames=num_frames, height_px=height_px)
 
 
@@ -89,8 +89,8 @@ def test_own_footage_is_read_and_the_day_brought_to_its_size(tmp_path, watch):
     for idx, frame in enumerate(watch.night):
         write_image(tmp_path / "film" / f"{idx:03d}.png", frame)
     write_image(tmp_path / "day.png", F.interpolate(watch.day[None], scale_factor=2)[0])
-    own = own_watch(str(tmp_path / "film"), str(tmp_path / "day.png"), num_frames=5, height_px=500)
-    assert torch.equal(own.night, watch.night[:5])
+    own = own_watch(str(tmp_path / "film"), str(tmp_path / "day.png"), num_frames=9, height_px=500)
+    assert torch.equal(own.night, watch.night)
     assert own.day.shape == watch.day.shape
     assert (own.day - watch.day).abs().mean() < 0.02
     assert own.truth is None
@@ -104,5 +104,5 @@ def test_own_footage_without_day_or_with_too_few_frames_is_refused(tmp_path, wat
     with pytest.raises(DataMissing, match="day picture"):
         own_watch(str(tmp_path / "film"), "", num_frames=5, height_px=72)
     write_image(tmp_path / "day.png", watch.day)
-    with pytest.raises(DataMissing, match="at least 4 frames"):
+    with pytest.raises(DataMissing, match="at least 9 frames"):
         own_watch(str(tmp_path / "film"), str(tmp_path / "day.png"), num_frames=5, height_px=72)
