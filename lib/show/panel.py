@@ -56,7 +56,7 @@ def panel(render: Callable[[dict[str, float]], bytes], sliders: Sequence[Slider]
 
     render: from the sliders' values by name to the bytes of a JPEG or PNG file, see `jpeg`; it should take less than
     half a second. It is called once here and once a move; what it raises reaches whoever moves the slider. A static
-    figure of the first values belongs beside the panel, for pages without a kernel.
+    figure of the first values belongs beside the panel, for pages without a kernel, which show one line instead of it.
     """
     from ipywidgets import FloatSlider, HBox, Image, IntSlider, Play, VBox, link
 
@@ -82,7 +82,12 @@ def panel(render: Callable[[dict[str, float]], bytes], sliders: Sequence[Slider]
 
     for control in controls.values():
         control.observe(moved, names="value")
-    return VBox([*rows, picture])
+
+    class Panel(VBox):
+        def __repr__(self) -> str:
+            return f"A panel: {', '.join(controls)}; it moves where the notebook runs"
+
+    return Panel([*rows, picture])
 
 
 def captioned(pictures: Mapping[str, Tensor], *, zoom: int = 1) -> bytes:

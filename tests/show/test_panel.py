@@ -31,6 +31,12 @@ def test_the_picture_follows_the_sliders():
     assert box.children[2] is picture
 
 
+def test_a_page_without_a_kernel_shows_one_line():
+    shown = panel(lambda _: b"", SLIDERS)._repr_mimebundle_()
+    assert shown["text/plain"] == "A panel: row, alpha; it moves where the notebook runs"
+    assert "application/vnd.jupyter.widget-view+json" in shown
+
+
 def test_sliders_keep_to_their_bounds():
     row, alpha, _ = panel(lambda _: b"", SLIDERS).children
     row.value = 99
