@@ -163,9 +163,9 @@ class OpenCvTracker:
 
 
 def mil() -> OpenCvTracker:
-    """OpenCV's MIL tracker with its defaults. It draws its samples by the clock, so that no two runs are alike: score
-    it over several. It never ends on boxes of a few pixels, so that they are grown to 16. Raises Unavailable where
-    OpenCV lacks it.
+    """OpenCV's MIL tracker with its defaults. It draws its samples from a generator that goes on through the process
+    and that no seed sets, so that a second run in a process is unlike the first: score it over several. It never ends
+    on boxes of a few pixels, so that they are grown to 16. Raises Unavailable where OpenCV lacks it.
     """
     import cv2
 

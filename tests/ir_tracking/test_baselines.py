@@ -114,7 +114,7 @@ def test_mil_answers_with_a_box_of_the_size_that_it_was_given() -> None:
     tracker.start(frames[0], (30, 20, 22, 20))
     x, y, width, height = tracker.step(frames[1]).box
     assert (width, height) == (22, 20)
-    # it looks 25 pixels around; where in there it lands is drawn by the clock
+    # it looks 25 pixels around; where in there it lands is drawn at random
     assert (x - 30) ** 2 + (y - 20) ** 2 <= 25**2
 
 
