@@ -51,6 +51,7 @@ def cut_axes(base: Settings, *, taus: Sequence[float], alphas: Sequence[float]) 
         ),
         _switch("corner rule", base, "corner_rule", on="on", off="off"),
         _switch("component", base, "component", on="the seed's", off="all"),
+        _switch("own look", base, "own_look", on="second cut", off="first cut", published="first cut"),
         axis_of(
             "post-processing",
             Variant(base),

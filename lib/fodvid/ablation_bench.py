@@ -16,10 +16,11 @@ from lib.fodvid.discover import Discoverer, Motion, motions
 from lib.fodvid.evaluate import (
     SEEN_FIELDS,
     Seen,
-    cut_masks,
+    cut_masks_with,
     finished_masks,
     percent,
     refined_masks,
+    scene_look,
     score,
     see,
     weights_origin,
@@ -208,11 +209,12 @@ def cut_masks_of(seen: Seen, settings: Sequence[Settings]) -> list[Masks]:
             seen.discoverer.settings, extractor=_Last(seen.discoverer.extractor), estimator=seen.discoverer.estimator
         ),
     )
+    looks = [scene_look(once, chosen) if chosen.learns_look else None for chosen in settings]
     masks: list[Masks] = [[] for _ in settings]
     for idx, frame in enumerate(seen.frames):
         one = replace(once, frames=[frame], features=[seen.features[idx]], motions=[seen.motions[idx]])
-        for held, chosen in zip(masks, settings, strict=True):
-            held += cut_masks(one, chosen)
+        for held, chosen, look in zip(masks, settings, looks, strict=True):
+            held += cut_masks_with(one, chosen, look)
     return masks
 
 

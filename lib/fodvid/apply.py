@@ -16,8 +16,9 @@ from lib.data.atomic import appears_whole
 from lib.data.masks import write_mask
 from lib.data.video import open_video
 from lib.flow import FlowName
-from lib.fodvid.discover import Discoverer, motions, resize_height, to_size
-from lib.fodvid.refine import Coarse, collect, refine, segment_video
+from lib.fodvid.discover import Discoverer, look_of, motions, resize_height, to_size
+from lib.fodvid.own_look import OwnLook
+from lib.fodvid.refine import Coarse, collect, refine, segment_video, spread
 from lib.fodvid.settings import Backbone, Finish, Settings, for_backbone, stand_in
 from lib.fodvid.train import SegmenterSettings, Trained
 from lib.footage import Device, Force, Out, Places, Preview, Run, Shown, clips, setting, write_preview
@@ -60,6 +61,7 @@ def apply(
     flow: Annotated[str, setting(Settings, "flow")] = "dis",
     flow_weights: Annotated[str, setting(Settings, "flow_weights")] = Settings.flow_weights,
     finish: Annotated[str, setting(Settings, "finish")] = Settings.finish,
+    own_look: Annotated[bool, setting(Settings, "own_look", flag="--own-look")] = Settings.own_look,
     refine_masks: Annotated[
         bool, typer.Option("--refine", help="Train a network on the masks, then mask each frame by it, without flow.")
     ] = False,
@@ -78,8 +80,8 @@ def apply(
 ) -> None:
     """Find the object that moves, frame by frame, and draw it into the video.
 
-    A frame in which nothing moves has an empty mask; with --refine such frames do not train. A preview shows the masks
-    before that training.
+    A frame in which nothing moves has an empty mask; with --refine such frames do not train. A preview shows the
+    first cuts, before that training and without --own-look.
     """
     chosen = lib.device(device)
     settings = for_backbone(cast(Backbone, backbone))
@@ -92,6 +94,7 @@ def apply(
         flow_weights=flow_weights,
         flow_height_px=settings.flow_height_px or height,
         finish=cast(Finish, finish),
+        own_look=own_look,
     )
     places = Places(
         source,
@@ -107,8 +110,9 @@ def apply(
     asked = {"settings": settings, "device": chosen.type, "refine": refine_masks, "epochs": epochs, "seed": seed}
     with Run(places, asked) as run:
         discoverer = Discoverer(settings, device=chosen)
-        trained = _trained(run, discoverer, training, chosen) if refine_masks else None
-        found = _cut(run, discoverer, chosen) if trained is None else _segmented(run, discoverer, trained, chosen)
+        look = _look(run, discoverer, chosen) if settings.learns_look else None
+        trained = _trained(run, discoverer, training, chosen, look) if refine_masks else None
+        found = _cut(run, discoverer, chosen, look) if trained is None else _segmented(run, discoverer, trained, chosen)
         for one in found:
             if masks is not None:
                 write_mask(run.beside("masks") / f"{run.idx:05d}.png", one.mask)
@@ -119,14 +123,16 @@ def apply(
         typer.echo(f"{source}: nothing moves in {of_all} {run.idx} frames; their masks are empty", err=True)
 
 
-def _cut(run: Run, discoverer: Discoverer, device: torch.device) -> Iterator[Found]:
+def _cut(run: Run, discoverer: Discoverer, device: torch.device, look: OwnLook | None) -> Iterator[Found]:
     """Each frame with the mask of its graph cut, found and finished at the settings' height; holds three frames."""
     # the last frame of all takes the motion of the one before, and one frame alone shows none
     frames = run.frames(before=2)
-    yield from _cut_of(discoverer, (frame.to(device) for frame in frames), first=run.num_replayed)
+    yield from _cut_of(discoverer, (frame.to(device) for frame in frames), first=run.num_replayed, look=look)
 
 
-def _cut_of(discoverer: Discoverer, frames: Iterator[Tensor], *, first: int = 0) -> Iterator[Found]:
+def _cut_of(
+    discoverer: Discoverer, frames: Iterator[Tensor], *, first: int = 0, look: OwnLook | None = None
+) -> Iterator[Found]:
     """The same for any frames, from that with the number `first` on."""
     waiting: deque[Tensor] = deque()
 
@@ -137,7 +143,7 @@ def _cut_of(discoverer: Discoverer, frames: Iterator[Tensor], *, first: int = 0)
             yield resize_height(frame[None], discoverer.settings.height_px)[0]
 
     for small, motion in motions(discoverer, seen(), chosen=lambda number: number >= first):
-        found = discoverer.discover(small, motion)
+        found = discoverer.discover(small, motion, look=look)
         frame = waiting.popleft()
         mask = to_size(found.mask, (frame.shape[-2], frame.shape[-1]))
         yield Found(frame, mask, motion is None or motion.moves)
@@ -154,7 +160,23 @@ def _preview(places: Places, discoverer: Discoverer, device: torch.device) -> No
     write_preview(places, rows)
 
 
-def _trained(run: Run, discoverer: Discoverer, training: SegmenterSettings, device: torch.device) -> Trained:
+def _look(run: Run, discoverer: Discoverer, device: torch.device) -> OwnLook | None:
+    """What the object looks like, learned from up to 200 frames all over the video, or by an earlier call."""
+    kept = run.kept("look.pt")
+    if kept.is_file():
+        held = torch.load(kept, weights_only=True)
+        return OwnLook(**held) if held else None
+    num_frames, small = _small_frames(run, discoverer, device, label="frames for the look")
+    wanted = {number for part in spread(num_frames, MAX_TRAINING_FRAMES) for number in part}
+    look = look_of(discoverer, small, num_frames=min(len(wanted), num_frames), chosen=wanted.__contains__)
+    with appears_whole(kept) as partial:
+        torch.save({} if look is None else {"weights": look.weights, "bias": look.bias}, partial)
+    return look
+
+
+def _trained(
+    run: Run, discoverer: Discoverer, training: SegmenterSettings, device: torch.device, look: OwnLook | None
+) -> Trained:
     """Network trained on coarse masks of up to 200 frames all over the video, from where an earlier call left it.
 
     training: its size is set to half of the small frames', and epochs 0 to what makes 160 steps.
@@ -163,7 +185,8 @@ def _trained(run: Run, discoverer: Discoverer, training: SegmenterSettings, devi
     if kept.is_file():
         coarse = Coarse(**torch.load(kept, weights_only=True))
     else:
-        coarse = _collected(run, discoverer, device)
+        num_frames, small = _small_frames(run, discoverer, device, label="frames for training")
+        coarse = collect(discoverer, small, max_frames=MAX_TRAINING_FRAMES, num_frames=num_frames, look=look)
         with appears_whole(kept) as partial:
             torch.save({one.name: getattr(coarse, one.name) for one in fields(coarse)}, partial)
     size = (max(coarse.images.shape[-2] // 2, 1), max(coarse.images.shape[-1] // 2, 1))
@@ -173,13 +196,14 @@ def _trained(run: Run, discoverer: Discoverer, training: SegmenterSettings, devi
     return refine(discoverer, coarse, settings=training, name=name, checkpoint=run.kept("training.pt"))
 
 
-def _collected(run: Run, discoverer: Discoverer, device: torch.device) -> Coarse:
-    """Coarse masks of up to 200 frames."""
+def _small_frames(
+    run: Run, discoverer: Discoverer, device: torch.device, *, label: str
+) -> tuple[int, Iterator[Tensor]]:
+    """How many frames the video has, and all of them at the settings' height."""
     num_frames = run.reader.num_frames or sum(1 for _ in run.reader)
     height_px = discoverer.settings.height_px
-    read = progress(run.reader, total=num_frames, label="frames for training")
-    small = (resize_height(frame[None].to(device), height_px)[0] for frame in read)
-    return collect(discoverer, small, max_frames=MAX_TRAINING_FRAMES, num_frames=num_frames)
+    read = progress(run.reader, total=num_frames, label=label)
+    return num_frames, (resize_height(frame[None].to(device), height_px)[0] for frame in read)
 
 
 def _segmented(run: Run, discoverer: Discoverer, trained: Trained, device: torch.device) -> Iterator[Found]:

@@ -18,6 +18,7 @@ from lib.fodvid.evaluate import (
     cut_masks,
     finished_masks,
     measures_for,
+    otsu_look_masks,
     otsu_masks,
     percent,
     refined_masks,
@@ -38,8 +39,9 @@ from lib.show.tables import Table, table
 
 OTSU, APPEARANCE, FLOW = "Otsu on motion", "appearance alone", "flow alone"
 CUT, REFINED = "graph cut", "refined"
+OTSU_LOOK, CUT_LOOK = f"{OTSU} + own look", f"{CUT} + own look"  # not in the paper
 OTSU_CRF, CUT_CRF, REFINED_CRF = (f"{name} + CRF" for name in (OTSU, CUT, REFINED))
-METHODS = (OTSU, OTSU_CRF, APPEARANCE, FLOW, CUT, CUT_CRF, REFINED, REFINED_CRF)
+METHODS = (OTSU, OTSU_LOOK, OTSU_CRF, APPEARANCE, FLOW, CUT, CUT_LOOK, CUT_CRF, REFINED, REFINED_CRF)
 Masks = list[Tensor]
 
 
@@ -78,6 +80,8 @@ def run_methods(
         APPEARANCE: lambda: cut_masks(seen, settings.but(alpha=1.0)),
         FLOW: lambda: cut_masks(seen, settings.but(alpha=0.0)),
         CUT: lambda: cut_masks(seen, settings),
+        OTSU_LOOK: lambda: otsu_look_masks(seen),
+        CUT_LOOK: lambda: cut_masks(seen, settings.but(own_look=True)),
         REFINED: lambda: refined_masks(seen, masks_of(CUT), training, warp_flow=warp_flow).masks,
         OTSU_CRF: lambda: finished_masks(seen, masks_of(OTSU), "crf"),
         CUT_CRF: lambda: finished_masks(seen, masks_of(CUT), "crf"),

@@ -16,6 +16,7 @@ from lib.fodvid.camera import remove_camera
 from lib.fodvid.cut import Cut, graph_cut
 from lib.fodvid.finish import finish_mask
 from lib.fodvid.motion import flow_picture, motion_descriptor
+from lib.fodvid.own_look import OwnLook, Taught, evidence, learn_look, patches_a_frame, taught_by
 from lib.fodvid.settings import Settings
 
 # residual flow shorter than this everywhere is what estimation errors leave of a picture at rest: of DIS, on a picture
@@ -112,23 +113,45 @@ class Discoverer:
         )
         return graph_cut(affinity, image_features.grid, corner_rule=chosen.corner_rule, component=chosen.component)
 
-    def discover(self, frame: Tensor, motion: Motion | None, *, features: PatchFeatures | None = None) -> Discovery:
+    def discover(
+        self,
+        frame: Tensor,
+        motion: Motion | None,
+        *,
+        features: PatchFeatures | None = None,
+        look: OwnLook | None = None,
+    ) -> Discovery:
         """The object in one frame (3, H, W), RGB, 0..1, given its motion; None where alpha is 1.
 
-        features: of the frame, where they are there already. Raises SpecError where alpha needs the motion and there is
-        none.
+        features: of the frame, where they are there already. look: what the first cuts of the video taught, for its
+        second ones; without it this is a first cut. Raises SpecError where alpha needs the motion and there is none.
         """
         if motion is None and self.settings.alpha < 1:
             raise SpecError("alpha below 1 needs the frame's motion; give it, or set alpha to 1")
         features = features or self.image_features(frame)
         of_flow = None
         if motion is not None and self.settings.alpha < 1:
-            of_flow = self.flow_features(motion, frame, features.grid).to(features.tokens)
+            if look is None:
+                found = self.flow_features(motion, frame, features.grid)
+            else:
+                share = look.share(features, frame)
+                found = evidence(share, motion.flow.to(share), features.grid, still_px=self.settings.still_px)
+            of_flow = found.to(features.tokens)
         cut = self.cut(features, of_flow)
         if of_flow is not None and motion is not None and not motion.moves:
             return Discovery(frame.new_zeros(_size(frame), dtype=torch.bool), cut, features, motion)
         mask = finish_mask(self.settings.finish, to_size(cut.mask, _size(frame)), frame)
         return Discovery(mask, cut, features, motion)
+
+    def teach(
+        self, frame: Tensor, motion: Motion | None, *, count: int, features: PatchFeatures | None = None
+    ) -> Taught | None:
+        """What the first cut of a frame teaches of the object's look, from up to `count` patches; None where nothing
+        moves."""
+        if motion is None or not motion.moves:
+            return None
+        found = self.discover(frame, motion, features=features)
+        return taught_by(found.features, frame, found.cut.mask, count=count)
 
 
 def discover(
@@ -137,15 +160,38 @@ def discover(
     """One Discovery per frame of a video, as they come; holds two frames at a time.
 
     frames: (3, H, W) each, RGB, 0..1, all of one size. Flow goes from each frame to the next; the last frame keeps the
-    flow of the one before (TokenCut). Raises SpecError for a single frame where alpha asks for flow.
+    flow of the one before (TokenCut). Raises SpecError for a single frame where alpha asks for flow, and for settings
+    with `own_look`, which needs the video twice: see `look_of`.
     """
     return discover_with(Discoverer(settings or Settings(), device=device), frames)
 
 
-def discover_with(discoverer: Discoverer, frames: Iterable[Tensor]) -> Iterator[Discovery]:
-    """The same by a Discoverer that is loaded already."""
+def discover_with(
+    discoverer: Discoverer, frames: Iterable[Tensor], *, look: OwnLook | None = None
+) -> Iterator[Discovery]:
+    """The same by a Discoverer that is loaded already; look: of these frames, for second cuts."""
+    if look is None and discoverer.settings.learns_look:
+        raise SpecError("own_look cuts a video twice: give the look that look_of learned from its frames")
     for frame, motion in motions(discoverer, frames):
-        yield discoverer.discover(frame, motion)
+        yield discoverer.discover(frame, motion, look=look)
+
+
+def look_of(
+    discoverer: Discoverer,
+    frames: Iterable[Tensor],
+    *,
+    num_frames: int,
+    chosen: Callable[[int], bool] = lambda number: True,
+) -> OwnLook | None:
+    """What the first cuts of a video teach of its object; None where they teach nothing, so that those cuts stay.
+
+    frames: (3, H, W) each, read once; num_frames: how many of them are `chosen`. A frame in which nothing moves does
+    not teach. Holds 40 MB whatever the video with the stand-in's features, 200 MB with those of DINO ViT-B.
+    """
+    count = patches_a_frame(num_frames)
+    found = motions(discoverer, frames, chosen=chosen)
+    taught = (discoverer.teach(frame, motion, count=count) for frame, motion in found)
+    return learn_look(one for one in taught if one is not None)
 
 
 def motions(

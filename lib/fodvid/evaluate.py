@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lib.data.origin import Origin
@@ -15,6 +16,7 @@ from lib.flow import FlowEstimator
 from lib.fodvid.camera import motion_length
 from lib.fodvid.discover import Discoverer, Motion, motions
 from lib.fodvid.finish import finish_mask
+from lib.fodvid.own_look import OwnLook, learn_look, patches_a_frame, taught_by
 from lib.fodvid.refine import Coarse, refine, small_image
 from lib.fodvid.scenes import Scene, coverage
 from lib.fodvid.segment import segment
@@ -67,6 +69,11 @@ class Seen:
     features: list[PatchFeatures]
     motions: list[Motion]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the frames."""
+        return self.frames[0].shape[-2], self.frames[0].shape[-1]
+
     def frame(self, idx: int) -> Tensor:
         """One frame (3, H, W), RGB, 0..1."""
         return self.frames[idx].float() / GREY_LEVELS
@@ -97,12 +104,28 @@ def see(discoverer: Discoverer, scene: Scene) -> Seen:
 
 
 def cut_masks(seen: Seen, settings: Settings) -> list[Tensor]:
-    """The graph cut's mask (H, W) bool of each frame."""
+    """The graph cut's mask (H, W) bool of each frame; with `own_look`, of the second cut."""
+    return cut_masks_with(seen, settings, scene_look(seen, settings) if settings.learns_look else None)
+
+
+def cut_masks_with(seen: Seen, settings: Settings, look: OwnLook | None) -> list[Tensor]:
+    """The same with a look that has been learned; None: first cuts."""
     discoverer = seen.with_settings(settings)
     return [
-        discoverer.discover(seen.frame(idx), _full(motion), features=_full_features(found)).mask
+        discoverer.discover(seen.frame(idx), _full(motion), features=_full_features(found), look=look).mask
         for idx, (found, motion) in enumerate(zip(seen.features, seen.motions, strict=True))
     ]
+
+
+def scene_look(seen: Seen, settings: Settings) -> OwnLook | None:
+    """What the first cuts of a scene teach of its object's look."""
+    discoverer = seen.with_settings(settings)
+    count = patches_a_frame(len(seen.frames))
+    taught = (
+        discoverer.teach(seen.frame(idx), _full(motion), count=count, features=_full_features(found))
+        for idx, (found, motion) in enumerate(zip(seen.features, seen.motions, strict=True))
+    )
+    return learn_look(one for one in taught if one is not None)
 
 
 def otsu_masks(seen: Seen) -> list[Tensor]:
@@ -110,7 +133,28 @@ def otsu_masks(seen: Seen) -> list[Tensor]:
 
     The motion is the same as the cut's: without the camera's part where the settings take it out.
     """
-    return [_otsu(_full(motion).flow, seen.frames[0]) for motion in seen.motions]
+    return [_otsu(motion_length(_full(motion).flow, seen.size)) for motion in seen.motions]
+
+
+def otsu_look_masks(seen: Seen) -> list[Tensor]:
+    """The same with the second cut's evidence: Otsu on the geometric mean of the motion's length and a look that its
+    own masks taught. Beside `own_look` it says what the look is worth without a graph."""
+    plain = otsu_masks(seen)
+    count = patches_a_frame(len(plain))
+    taught = []
+    for idx, (found, mask) in enumerate(zip(seen.features, plain, strict=True)):
+        if seen.motions[idx].moves:
+            patches = F.interpolate(mask[None, None].float(), size=found.grid, mode="area")[0, 0] > 0.5
+            taught.append(taught_by(_full_features(found), seen.frame(idx), patches, count=count))
+    look = learn_look(taught)
+    if look is None:
+        return plain
+    masks = []
+    for idx, (found, motion) in enumerate(zip(seen.features, seen.motions, strict=True)):
+        share = look.share(_full_features(found), seen.frame(idx)).reshape(1, 1, *found.grid)
+        weighed = F.interpolate(share, size=seen.size, mode="bilinear")[0, 0]
+        masks.append(_otsu((weighed * motion_length(_full(motion).flow, seen.size).to(weighed)).sqrt()))
+    return masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,10 +226,10 @@ def weights_origin(discoverer: Discoverer, *, warp_flow: FlowEstimator | None = 
     return Origin(", ".join(held), "sample", "of each network's publisher", "", source)
 
 
-def _otsu(flow: Tensor, frame: Tensor) -> Tensor:
+def _otsu(plane: Tensor) -> Tensor:
     import cv2
 
-    length = motion_length(flow, (frame.shape[-2], frame.shape[-1])).cpu().numpy()
+    length = plane.cpu().numpy()
     longest = float(length.max())
     if longest == 0:
         return torch.zeros(length.shape, dtype=torch.bool)

@@ -11,6 +11,7 @@ from torch import Tensor
 from lib.errors import DataMissing, SpecError
 from lib.fodvid.clips import Clip
 from lib.fodvid.discover import Discoverer, motions, resize_height
+from lib.fodvid.own_look import OwnLook
 from lib.fodvid.segment import Segmentation, segment
 from lib.fodvid.train import SegmenterSettings, Trained, train_segmenter
 
@@ -33,14 +34,19 @@ class Coarse:
 
 
 def collect(
-    discoverer: Discoverer, frames: Iterable[Tensor], *, max_frames: int, num_frames: int | None = None
+    discoverer: Discoverer,
+    frames: Iterable[Tensor],
+    *,
+    max_frames: int,
+    num_frames: int | None = None,
+    look: OwnLook | None = None,
 ) -> Coarse:
     """Coarse masks, features and small frames of up to so many frames, each computed once; about 3 MB a frame of 480p.
 
     frames: (3, H, W) each, RGB, 0..1, all of one size; read once, only as far as needed. num_frames: of the video: if
     more than max_frames, runs of ten frames are taken all over it (see `spread`); without it the first max_frames.
-    Raises SpecError for a single frame where alpha asks for flow, DataMissing where no frame has a mask that can teach:
-    one in which something moves, and which has an object and a background.
+    look: of the video, for second cuts. Raises SpecError for a single frame where alpha asks for flow, DataMissing
+    where no frame has a mask that can teach: one in which something moves, and which has an object and a background.
     """
     runs = spread(num_frames or 0, max_frames)
     numbers = [number for run in runs for number in run]
@@ -49,7 +55,7 @@ def collect(
     # one frame more than wanted: the last one's motion leads there
     read = islice(frames, numbers[-1] + 2)
     for frame, motion in motions(discoverer, read, chosen=wanted.__contains__):
-        found = discoverer.discover(frame, motion)
+        found = discoverer.discover(frame, motion, look=look)
         features.append(found.features.as_map()[0].half().cpu())
         masks.append(found.mask.cpu())
         images.append(small_image(frame))

@@ -38,6 +38,7 @@ class Settings:
     still_px: float = 0.0  # flow below this length is no motion; the paper scales by the longest, however short
     corner_rule: bool = True  # three corners of four inside: the other side is the object (Choice: authors' LOCATE)
     component: bool = True  # keep the component of the seed only (Choice: authors' LOCATE)
+    own_look: bool = False  # cut twice: what the first cuts found weighs the motion of the second; not in the paper
     finish: Finish = "none"  # draws masks to the frame's edges; table 4: a dense CRF lowers the score
 
     def __post_init__(self) -> None:
@@ -60,6 +61,11 @@ class Settings:
     def is_stand_in(self) -> bool:
         """Whether other features than the paper's are at work."""
         return self.backbone in STAND_INS
+
+    @property
+    def learns_look(self) -> bool:
+        """Whether a second cut follows, for which the video's look is learned: `own_look`, and there is motion."""
+        return self.own_look and self.alpha < 1
 
     def but(self, **changes: object) -> Self:
         """The same with some fields changed."""

@@ -16,6 +16,7 @@ from lib.data.masks import read_mask
 from lib.data.video import VideoWriter, open_video, read_clip
 from lib.errors import DataMissing, LabError, SpecError, Unavailable
 from lib.fodvid.apply import apply
+from lib.fodvid.discover import look_of
 from lib.fodvid.settings import for_backbone
 
 HEIGHT, WIDTH = 65, 97  # odd on purpose
@@ -77,6 +78,26 @@ def test_video_keeps_its_times(tmp_path: Path) -> None:
         with open_video(tmp_path / name) as reader:
             assert [time_s for time_s, _ in reader.timed()] == pytest.approx(times, abs=2e-3)
             assert reader.size == (66, 98)  # the codec wants even sides
+
+
+def test_own_look_is_learned_once_and_cuts_the_video_again(
+    moving: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[int] = []
+
+    def counted(*inputs: Any, **options: Any) -> Any:
+        learned.append(options["num_frames"])
+        return look_of(*inputs, **options)
+
+    monkeypatch.setattr(module, "look_of", counted)
+    apply(moving, tmp_path / "first", masks=tmp_path / "first_masks")
+    assert learned == []
+    apply(moving, tmp_path / "second", masks=tmp_path / "second_masks", own_look=True)
+    assert learned == [4]
+    found = [masks_of(tmp_path / name) for name in ("first_masks", "second_masks")]
+    assert not all(torch.equal(*pair) for pair in zip(*found, strict=True))
+    for idx, mask in enumerate(found[1][:-1]):
+        assert (mask & truth(idx)).sum() > 0.4 * (mask | truth(idx)).sum()
 
 
 def test_refinement_trains_on_the_video_and_masks_every_frame(
