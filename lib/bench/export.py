@@ -97,7 +97,7 @@ def export_notebook(source: Path, target: Path, *, home: str, facts: str) -> Non
     _settle(notebook)
     body, _ = PageExporter(target.parent).from_notebook_node(notebook)
     page = template("notebook.html.j2").render(
-        title=_title(notebook) or source.stem, body=body, home=home, facts=facts, code_style=code_style()
+        title=_title(notebook) or source.stem, body=_scoped(body), home=home, facts=facts, code_style=code_style()
     )
     write_page(target, page)
 
@@ -114,12 +114,24 @@ def _title(notebook: NotebookNode) -> str:
     return next((line.lstrip("# ") for line in lines if line.startswith("# ")), "")
 
 
+def _scoped(body: str) -> str:
+    """The page's tables with heads that say what they are heads of: columns, or rows where they stand in a body."""
+    in_heads = re.sub(
+        r"<thead.*?</thead>", lambda head: re.sub(r"<th(?=[ >])", '<th scope="col"', head[0]), body, flags=re.DOTALL
+    )
+    return re.sub(r"<th(?=[ >])(?! scope)", '<th scope="row"', in_heads)
+
+
 def _settle(notebook: NotebookNode) -> None:
     """Drop what needs a script (widgets; a static picture follows each), set TeX outputs, describe pictures."""
+    notebook.metadata.pop("widgets", None)  # their state would be a script element
+    section = ""
     for cell in notebook.cells:
         if cell.cell_type != "code":
+            headings = re.findall(r"^#+ (.+)$", cell.source, flags=re.MULTILINE)
+            section = re.sub(r"[$*`]", "", headings[-1]) if headings else section
             continue
-        cell.metadata.setdefault("alt", PICTURE_ALT)
+        cell.metadata.setdefault("alt", f"{PICTURE_ALT}, section {section}" if section else PICTURE_ALT)
         cell.outputs = [out for out in cell.outputs if not any(kind in out.get("data", {}) for kind in WIDGET_TYPES)]
         for output in cell.outputs:
             if tex := output.get("data", {}).get("text/latex"):

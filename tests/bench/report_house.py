@@ -87,18 +87,23 @@ def check_offline(page: Page, text: str) -> None:
 
 
 def executed(title: str = "# Day and night") -> nbformat.NotebookNode:
-    """A notebook with equations, a picture, a widget and a TeX output."""
+    """A notebook with equations, a table, a picture, a widget with its state, and a TeX output."""
     picture = new_output("display_data", data={"image/png": base64.b64encode(PNG).decode(), "text/plain": "<Figure>"})
     widget = new_output(
         "display_data", data={"application/vnd.jupyter.widget-view+json": {"model_id": "m"}, "text/plain": "HBox()"}
     )
     tex = new_output("display_data", data={"text/latex": "$x^2$", "text/plain": "x**2"})
-    text = rf"{title}" + "\n\nThe field is $G = W\\,\\nabla N$ and\n\n$$c_1 = \\frac{a}{b}$$\n"
+    text = (
+        rf"{title}"
+        + "\n\nThe field is $G = W\\,\\nabla N$ and\n\n$$c_1 = \\frac{a}{b}$$\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+    )
+    state = {"application/vnd.jupyter.widget-state+json": {"state": {}, "version_major": 2, "version_minor": 0}}
     return new_notebook(
         cells=[
             new_markdown_cell(text),
             new_code_cell("print(1 < 2)", outputs=[new_output("stream", text="True\n"), picture, widget, tex]),
-        ]
+        ],
+        metadata={"widgets": state},
     )
 
 

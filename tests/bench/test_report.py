@@ -141,7 +141,8 @@ def test_exported_notebook_has_equations_pictures_and_no_widget(tmp_path: Path) 
     assert "HBox" not in page.text
     assert "$" not in page.text
     assert "True" in page.text
-    assert page.alts == ["Picture computed by the cell above"]
+    assert page.alts == ["Picture computed by the cell above, section Day and night"]
+    assert page.unscoped == 0
     assert page.tags.count("h1") == 1
     assert "<title>Day and night</title>" in text
     assert [found for found in re.findall(r"https?://[^\s\"'<]+", text) if found not in VOCABULARIES] == []
