@@ -2,8 +2,9 @@
 
 import re
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -26,6 +27,7 @@ __all__ = ["VideoReader", "VideoWriter", "open_video", "read_clip"]
 FOLDER_FPS = 25.0  # a folder of pictures has no clock
 YUV_WHITE_16 = 255 << 8  # what swscale makes of limited-range white in 16-bit RGB
 FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+ENTRY_SLACK_S = 5.0  # some containers go to a key frame after the time that was asked for
 END_TOLERANCE_FRAMES = 2  # headers round the duration and may count a dropped last frame
 
 
@@ -182,37 +184,49 @@ class _FileReader(VideoReader):
         if not container.streams.video:
             container.close()
             raise DataMissing(f"{self.path} holds no video stream; give a file with pictures")
+        container.streams.video[0].thread_type = "AUTO"
         return container
 
     def _frames(self, from_s: float) -> Iterator[tuple[float, Tensor]]:
         self.stopped = None
+        if from_s > 0 and self._first_stamp is not None:
+            with self._open() as container:
+                frames = self._entered(container, self._first_stamp, from_s)
+                if frames is not None:
+                    yield from self._decode(frames, from_s, start=self._first_stamp)
+                    return
         with self._open() as container:
             stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            entered = from_s > 0 and self._seek(container, stream, from_s)
-            yield from self._decode(container, stream, from_s, start=self._first_stamp if entered else None)
+            count, end = yield from self._decode(_sound_frames(container), from_s, start=None)
+            if self.stopped is None:
+                self._check_end(_stream_seconds(container, stream), stream.frames, count, end)
 
-    def _seek(self, container: "InputContainer", stream: "VideoStream", from_s: float) -> bool:
-        """Goes to the key frame before; False where the file has no times or can't be entered in its middle."""
-        import av
-
-        if self._first_stamp is None or stream.time_base is None:
-            return False
-        try:
-            container.seek(round((self._first_stamp + from_s) / stream.time_base), stream=stream)
-        except (av.error.FFmpegError, OSError):
-            return False
-        return True
+    def _entered(self, container: "InputContainer", first_stamp: float, from_s: float) -> Iterator["VideoFrame"] | None:
+        """Frames from a key frame on that is not after `from_s`; None where there's no getting there."""
+        stream = container.streams.video[0]
+        if stream.time_base is None:
+            return None
+        for back_s in (0.0, ENTRY_SLACK_S):
+            try:
+                container.seek(round((first_stamp + from_s - back_s) / stream.time_base), stream=stream)
+                frames = _sound_frames(container)
+                first = next(frames, None)
+            except (OSError, ValueError):
+                return None
+            if first is not None and first.time is not None and first.time - first_stamp <= from_s:
+                return chain([first], frames)
+        return None
 
     def _decode(
-        self, container: "InputContainer", stream: "VideoStream", from_s: float, *, start: float | None
-    ) -> Iterator[tuple[float, Tensor]]:
-        """start: stamp of the file's first frame, where the container doesn't stand at it."""
+        self, frames: Iterator["VideoFrame"], from_s: float, *, start: float | None
+    ) -> Generator[tuple[float, Tensor], None, tuple[int, float]]:
+        """Images from `from_s` on; gives back how many frames there were, and when the last one ended.
+
+        start: stamp of the file's first frame, where `frames` don't begin with it.
+        """
         count, end = 0, 0.0
         frame_s = 1 / self.fps
-        is_whole = start is None
         convert = _Converter()
-        frames = _sound_frames(container, stream)
         while True:
             try:
                 frame = next(frames)
@@ -220,7 +234,7 @@ class _FileReader(VideoReader):
                 break
             except (OSError, ValueError) as error:
                 self.stopped = f"stopped after {count} frames ({end:.2f} s): {_reason(error)}"
-                return
+                break
             stamp = frame.time if frame.time is not None else count * frame_s
             if start is None:
                 start, self._first_stamp = stamp, frame.time
@@ -232,12 +246,11 @@ class _FileReader(VideoReader):
                 self.size = (image.shape[-2], image.shape[-1])
             elif image.shape[-2:] != self.size:
                 self.stopped = f"stopped after {count} frames ({end:.2f} s): the picture size changes in the file"
-                return
+                break
             end = stamp - start + frame_s
             count += 1
             yield stamp - start, image
-        if is_whole:
-            self._check_end(_stream_seconds(container, stream), stream.frames, count, end)
+        return count, end
 
     def _check_end(self, seconds: float | None, header_frames: int, count: int, end: float) -> None:
         """Notes a clip that ended early: both the header's time and, where it has one, its count are missed."""
@@ -249,12 +262,12 @@ class _FileReader(VideoReader):
             )
 
 
-def _sound_frames(container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
-    """Frames of a stream; packets before the first frame may be broken (a recording that starts mid-stream)."""
+def _sound_frames(container: "InputContainer") -> Iterator["VideoFrame"]:
+    """Frames of the first stream; packets before the first frame may be broken (a recording that starts mid-stream)."""
     import av
 
     started = False
-    for packet in container.demux(stream):
+    for packet in container.demux(container.streams.video[0]):
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:

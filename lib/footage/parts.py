@@ -111,6 +111,12 @@ class PartFolder:
         for name, path in self.places.beside.items():
             _move(self.path / f"{name}{path.suffix}", path)
         _move(self.whole, self.places.out)
+        (self.path / PLACING).unlink()
+        self.remove()
+
+    def remove(self) -> None:
+        """Removes the folder, what says whose it is last."""
+        self._clear(everything=True)
         shutil.rmtree(self.path, ignore_errors=True)
 
     def _file(self, number: int, suffix: str) -> Path:
@@ -138,9 +144,9 @@ class PartFolder:
             raise LabError(f"another run is writing {self.places.out}; wait for it, or give another OUT") from error
 
     def _clear(self, *, everything: bool) -> None:
-        """Removes what a kill left half-written, or all but the lock."""
-        for path in list(self.path.iterdir()):
-            if path.name == LOCK or not (everything or ".partial" in path.name):
+        """Removes what a kill left half-written, or all but the lock and the record; parts stop counting first."""
+        for path in sorted(self.path.iterdir(), key=lambda path: (path.suffix != ".json", path.name)):
+            if path.name in (LOCK, RECORD) or not (everything or ".partial" in path.name):
                 continue
             if path.is_dir():
                 shutil.rmtree(path)

@@ -30,7 +30,7 @@ def facts(inputs: Mapping[str, Path], settings: Mapping[str, Any]) -> Facts:
 
 
 def differences(then: Facts, now: Facts) -> list[str]:
-    """What is not as it was, each as "name is now X, was Y"; inputs and code without their values."""
+    """What is not as it was, each as "name is now X, was Y"; inputs, code and long values without them."""
     names = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
     said = []
     for name in names:
@@ -69,11 +69,11 @@ def code_version() -> str:
 
 
 def _of_input(path: Path) -> str:
-    """Names, sizes and times of change of a file or of a folder's files, as one short sum with the name in front."""
+    """Names, sizes and times of change of a file or of a folder's files, as one sum with the name in front."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     lines = []
     for file in files:
         if file.is_file():
             found = file.stat()
             lines.append(f"{file.name} {found.st_size} {found.st_mtime_ns}")
-    return f"{path.name} {hashlib.sha256(chr(10).join(lines).encode()).hexdigest()[:16]}"
+    return f"{path.name} {hashlib.sha256(chr(10).join(lines).encode()).hexdigest()}"

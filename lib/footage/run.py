@@ -1,6 +1,5 @@
 """A method's run over footage: frames in, frames out, in parts that outlive a break, so that the next call goes on."""
 
-import shutil
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -169,7 +168,7 @@ class Run:
         if writer is not None:
             writer.__exit__(type(error), error, error.__traceback__)
         if not self._folder.holds_something():
-            shutil.rmtree(self._folder.path, ignore_errors=True)
+            self._folder.remove()
             return
         done = sum(len(part.notes) for part in self._parts)
         total = f" of {self.reader.num_frames}" if self.reader.num_frames else ""

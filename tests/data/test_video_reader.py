@@ -245,3 +245,26 @@ def test_a_cut_off_avi_keeps_its_frames(reference, tmp_path):
         count = sum(1 for _ in reader)
         assert 30 < count < 120
         assert f"stopped after {count} frames" in (reader.stopped or "")
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.ts", "folder"])
+def test_a_clip_may_be_entered_in_its_middle(tmp_path, name):
+    path = tmp_path / name
+    if name == "a.ts":  # its clock doesn't start at 0
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("mpeg2video", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for image in noise_clip(40):
+                pixels = (image.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+                container.mux(stream.encode(VideoFrame.from_ndarray(pixels, format="rgb24")))
+            container.mux(stream.encode(None))
+    else:
+        write(path, noise_clip(40))
+    with open_video(path) as reader:
+        whole = list(reader.timed())
+        for first in (0, 1, 17, 39):
+            entered = list(reader.timed(from_s=whole[first][0]))
+            assert [time_s for time_s, _ in entered] == [time_s for time_s, _ in whole[first:]]
+            assert all(torch.equal(one, two) for (_, one), (_, two) in zip(entered, whole[first:], strict=True))
+            assert reader.stopped is None
+        assert list(reader.timed(from_s=99)) == []

@@ -15,7 +15,7 @@ from torch import Tensor
 from lib.data.images import write_image
 from lib.footage import Run
 
-NUM_FRAMES = 7
+NUM_FRAMES = 5
 PART_FRAMES = 2
 
 
@@ -108,7 +108,7 @@ PAPERS = [
     Paper("context_fusion", night, {"passes": 1, "half_window": 1}, prepare=_day_picture),
     Paper("zero_tig", dark, ZERO_TIG, {"save": "w.safetensors"}),
     Paper("fodvid", moving, {}, {"masks": "masks"}),
-    Paper("fodvid", moving, {"refine_masks": True, "epochs": 3}, {"masks": "masks"}),
+    Paper("fodvid", moving, {"refine_masks": True, "epochs": 2}, {"masks": "masks"}),
     Paper("ir_tracking", spots, {"find": 2}, {"tracks": "tracks.csv"}),
     Paper("context_reg", spots, {}, {"labels": "labels"}, _segmenter),
 ]

@@ -67,3 +67,13 @@ def test_executed_notebook_shows_no_progress_and_each_figure_once(monkeypatch: p
     (shown,) = table_outputs
     assert shown.data["text/plain"].splitlines()[-1] == "a         0.5"
     assert shown.data["text/html"].startswith("<table>")
+
+
+def test_what_was_done_before_counts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(progress(iter("de"), total=5, label="letters", done=3)) == ["d", "e"]
+    assert capsys.readouterr().err.startswith("letters: 5 in ")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert list(progress(iter("de"), total=5, label="letters", done=3)) == ["d", "e"]
+    assert "letters:  60%" in terminal.getvalue()
+    assert "5/5" in terminal.getvalue()
