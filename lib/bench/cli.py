@@ -157,7 +157,8 @@ def form() -> None:
     """Open JupyterLab on the first page, whose form takes a notebook's parameters and runs it."""
     from jupyterlab.labapp import main as open_lab  # type: ignore[import-untyped]
 
-    open_lab([str(find_notebook("start_here").path)])
+    page = find_notebook("start_here").path
+    open_lab([f"--ServerApp.root_dir={page.parent}", f"--LabApp.default_url=/lab/tree/{page.name}"])
 
 
 @app.command()

@@ -246,7 +246,7 @@ def test_the_command_opens_the_first_page(toys, nocturne, monkeypatch):
     assert (said.code, said.err) == (2, "nocturne: no notebook 'start_here'; valid: none\n")
     page = toys.write("start_here", paper="")
     assert nocturne("form").code == 0
-    assert opened == [[str(page.path)]]
+    assert opened == [[f"--ServerApp.root_dir={page.path.parent}", "--LabApp.default_url=/lab/tree/start_here.ipynb"]]
 
 
 def test_the_form_needs_no_widgets_until_it_is_shown():
