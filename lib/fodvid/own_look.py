@@ -94,12 +94,13 @@ def evidence(share: Tensor, flow: Tensor, grid: tuple[int, int], *, still_px: fl
     """How much each patch moves and looks like the object, as a quarter of a circle, (N, 2), for the second cut.
 
     share: (N,), 0..1; flow: (1, 2, H, W), without the camera's part. Choice: the geometric mean of the share and the
-    motion's length, as a part of the longest (`still_px` at least): both have to speak for a patch; its direction no
-    longer counts, since a body that the look holds together may move in several.
+    motion's length, as a part of the field's largest (of `still_px` at least): both have to speak for a patch. The
+    direction no longer counts, since a body that the look holds together may move in several.
     """
     length = F.interpolate(flow, size=grid, mode="area")[0].norm(dim=0).flatten()
-    longest = max(float(length.max()), still_px, torch.finfo(length.dtype).tiny)
-    angle = (share.to(length) * length / longest).sqrt() * (math.pi / 2)
+    weighed = share.to(length) * length
+    largest = max(float(weighed.max()), still_px, torch.finfo(length.dtype).tiny)
+    angle = (weighed / largest).sqrt() * (math.pi / 2)
     return torch.stack([angle.cos(), angle.sin()], dim=1)
 
 
