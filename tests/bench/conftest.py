@@ -151,7 +151,7 @@ def is_gone() -> Callable[[int], bool]:
     return gone
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def record() -> Record:
     """A complete record of a run that never was."""
     return Record(

@@ -2,19 +2,18 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from lib.bench import provenance
 from lib.bench.pages import template
 from lib.bench.prune import find_waste
 from lib.bench.record import Record, Score
 from lib.bench.report import write_report
 from lib.bench.tables import render
 from lib.errors import SpecError
-from tests.bench.conftest import PARAMETERS
+from tests.bench.conftest import PARAMETERS, Toys
 from tests.bench.report_house import check_offline, leave_run, read, reported
 from tests.browser.chromium import Page, find_chromium, open_chromium
 
@@ -26,10 +25,30 @@ axes: {threshold: [0.2, 0.3, 0.4]}
 DPI = 96  # CSS pixels an inch
 
 
-@pytest.fixture
-def swept(toys, record: Record, monkeypatch: pytest.MonkeyPatch) -> list[Record]:
-    """Six cells of a declared sweep of context_fusion/1_method, with a figure and a wide table in the first."""
-    monkeypatch.setattr(provenance, "lib_sha256", lambda: "the same source")
+@dataclass(frozen=True)
+class Shown:
+    """A written report: its page, the sweep's cells in it, and how many of them could have been pruned before."""
+
+    page: Path
+    cells: list[Record]
+    num_waste_before: int
+
+
+@pytest.fixture(scope="module")
+def shown(record: Record, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    """The report of a store with a sweep; no test changes it."""
+    folder = tmp_path_factory.mktemp("house")
+    (folder / "notebooks").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NOCTURNE_NOTEBOOKS", str(folder / "notebooks"))
+        patch.setenv("NOCTURNE_OUT", str(folder / "out"))
+        cells = leave_sweep(Toys(folder / "notebooks"), record)
+        num_waste = len(find_waste("threshold > 0"))
+        yield Shown(write_report(), cells, num_waste)
+
+
+def leave_sweep(toys: Toys, record: Record) -> list[Record]:
+    """Six cells of a declared sweep of context_fusion/1_method, a wide table in the first, and a plain run."""
     notebook = toys.write("1_method", paper="context_fusion", parameters=PARAMETERS)
     for name, text in (("one", SWEEP), ("later", SWEEP.replace("axes: {threshold", "axes: {is_fast: [true], sizes"))):
         file = notebook.path.parent / "sweeps" / f"{name}.yaml"
@@ -60,8 +79,8 @@ def swept(toys, record: Record, monkeypatch: pytest.MonkeyPatch) -> list[Record]
     return made
 
 
-def test_the_first_lines_say_what_is_reproduced_what_is_not_and_why(swept: list[Record]) -> None:
-    text = " ".join(read(write_report())[0].text.split())
+def test_the_first_lines_say_what_is_reproduced_what_is_not_and_why(shown: Shown) -> None:
+    text = " ".join(read(shown.page)[0].text.split())
     first = text[text.index("What is reproduced") : text.index("Paper 000")]
     assert "None of the 164 published numbers is reproduced (match or close)." in first
     assert re.search(r"164 have no score here; \d+ of those belong to other methods", first)
@@ -72,8 +91,8 @@ def test_the_first_lines_say_what_is_reproduced_what_is_not_and_why(swept: list[
     assert "the weights of DINO ViT-B/8 and GMFlow" not in first
 
 
-def test_sweeps_are_shown_with_tables_curves_and_cells(swept: list[Record]) -> None:
-    page, text = read(write_report())
+def test_sweeps_are_shown_with_tables_curves_and_cells(shown: Shown) -> None:
+    page, text = read(shown.page)
     said = " ".join(page.text.split())
     assert "context_fusion/one 6 of 6 cells What the threshold does. context_fusion/1_method" in said
     assert "profile smoke, seeds 0, 1." in said
@@ -81,18 +100,17 @@ def test_sweeps_are_shown_with_tables_curves_and_cells(swept: list[Record]) -> N
     assert "threshold 0.2 0.7 [-5.653, 7.053]" in said
     assert [alt for alt in page.alts if alt and alt.startswith("Figure seam energy. ")]
     assert "Declared, not run yet: nocturne sweep context_fusion/later What the threshold does" in said
-    assert all(run.key[:12] in said for run in swept)
+    assert all(run.key[:12] in said for run in shown.cells)
     check_offline(page, text)
 
 
-def test_prune_keeps_every_cell_that_the_report_shows(swept: list[Record]) -> None:
-    assert len(find_waste("threshold > 0")) > 3
-    write_report()
+def test_prune_keeps_every_cell_that_the_report_shows(shown: Shown) -> None:
+    assert shown.num_waste_before == 6
     assert find_waste("threshold > 0") == find_waste() == []
 
 
-def test_files_beside_the_report_equal_its_tables(swept: list[Record]) -> None:
-    written = write_report()
+def test_files_beside_the_report_equal_its_tables(shown: Shown) -> None:
+    written = shown.page
     page, _ = read(written)
     files = [link for link in page.links if link.startswith("tables/")]
     assert all((written.parent / link).is_file() for link in files)
@@ -109,7 +127,7 @@ def test_files_beside_the_report_equal_its_tables(swept: list[Record]) -> None:
         assert "0.7" in swept_file
 
 
-def test_a_table_that_there_is_not_is_refused_with_the_nearest(swept: list[Record], nocturne) -> None:
+def test_a_table_that_there_is_not_is_refused_with_the_nearest(shown: Shown, nocturne) -> None:
     with pytest.raises(SpecError, match=r"no table 'sweep-on'; nearest: .*sweep-one"):
         render("context_fusion", "text", "sweep-on")
     said = nocturne("table", "context_fusion", "sweep-one", "--format", "markdown")
@@ -117,8 +135,8 @@ def test_a_table_that_there_is_not_is_refused_with_the_nearest(swept: list[Recor
     assert nocturne("table", "context_fusion", "tekst").code == 2
 
 
-def test_headings_are_in_order_and_what_scrolls_has_a_name(swept: list[Record]) -> None:
-    written = write_report()
+def test_headings_are_in_order_and_what_scrolls_has_a_name(shown: Shown) -> None:
+    written = shown.page
     for page in (read(written)[0], read(written.parent / "notebooks" / "context_fusion" / "1_method.html")[0]):
         assert page.headings[0] == 1
         assert page.headings.count(1) == 1
@@ -169,8 +187,8 @@ def test_highlighted_code_has_the_contrast_of_wcag_aa_in_both_schemes() -> None:
         assert not [(name, ink) for name, ink in inks if contrast(ink, scheme["wash"]) < 4.5]
 
 
-def test_paper_gets_no_navigation_and_no_dark_colours(swept: list[Record]) -> None:
-    written = write_report()
+def test_paper_gets_no_navigation_and_no_dark_colours(shown: Shown) -> None:
+    written = shown.page
     for file in (written, written.parent / "notebooks" / "context_fusion" / "1_method.html"):
         text = file.read_text(encoding="utf-8")
         rules = text[text.rindex("@media print") : text.rindex("</style>")]
@@ -182,8 +200,8 @@ def test_paper_gets_no_navigation_and_no_dark_colours(swept: list[Record]) -> No
 
 @pytest.mark.slow
 @pytest.mark.skipif(not find_chromium(), reason="no Chromium or Chrome on the PATH: install one to measure the pages")
-def test_pages_fit_phone_desktop_and_paper_without_a_script(swept: list[Record], tmp_path: Path) -> None:
-    written = write_report()
+def test_pages_fit_phone_desktop_and_paper_without_a_script(shown: Shown, tmp_path: Path) -> None:
+    written = shown.page
     with open_chromium(tmp_path) as page:
         page.call("Emulation.setScriptExecutionDisabled", value=True)
         for file in (written, written.parent / "notebooks" / "context_fusion" / "1_method.html"):
