@@ -69,7 +69,11 @@ class NetworkSettings:
 
     @classmethod
     def small(cls) -> Self:
-        """The shipped network: the same layers, about an eighth as wide, on small crops at half the stride."""
+        """The shipped network: the same layers, about an eighth as wide, on small crops at half the stride.
+
+        Against `wide`, both after 6400 pairs (seed 0), it loses nothing; after more is not measured: see the notebook
+        ir_tracking/3_table.
+        """
         return cls(
             channels=(16, 32, 48, 48, 32), pool_strides=(2, 1), fused_width=48, head="depthwise", head_width=48,
             ratios=(0.5, 1, 2), scales=(2.5, 8), template_px=79, search_px=143, training_search_px=143,
