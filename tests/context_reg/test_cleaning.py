@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lib.context_reg.cleaning import GROUPS, cleaned, cleaning_table, gains, main, predictions, scores
+from lib.context_reg.cleaning import GROUPS, cleaned, cleaning_table, gains, gains_of_hosts, main, predictions, scores
 from lib.context_reg.walkthrough import rough_prediction
 from lib.data.labels import LabelledPicture
 from lib.data.origin import Origin
@@ -61,6 +61,14 @@ def test_what_is_said_of_it(grainy: Known) -> None:
     rows = cleaning_table({"host": grainy}, pictures[:1]).rows
     assert [row[0] for row in rows] == ["host", "host, cleaned"]
     assert float(rows[1][1]) == 100
+
+
+def test_hosts_are_trained_and_cleaned_seed_by_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lib.context_reg.train.build_network", lambda one, vgg: nn.Conv2d(3, one.num_classes, 1))
+    pictures = [halves(border) for border in (12, 20, 28, 20)]
+    changes = gains_of_hosts(pictures, pictures[:1], host="segnet", width=1, num_steps=1, seeds=[0, 1, 2])
+    assert len(changes["pixel accuracy"]) == 3
+    assert all(-100 <= value <= 100 for value in changes["pixel accuracy"])
 
 
 def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
