@@ -15,7 +15,7 @@ from lib.bench.layout import Entry, Grid
 from lib.bench.published import unique
 from lib.bench.record import Record, Score, all_records
 from lib.bench.schema import read_schema
-from lib.bench.summary import SEED, Summary, label_of, summary_of
+from lib.bench.summary import SEED, Summary, label_of, shown_axes, summary_of
 from lib.bench.sweeps import Sweep, list_sweeps
 from lib.bench.tables import PLAIN_PROFILE, column_head, digits, fresh_id
 from lib.errors import SpecError
@@ -38,6 +38,13 @@ class SweptCells:
     def title(self) -> str:
         """The declared name, or what was changed of which notebook."""
         return _title(self.sweep)
+
+    @property
+    def fixed(self) -> str:
+        """What all settings have in common and the profile has not: "num_frames 4", "" for nothing."""
+        apart = shown_axes(self.sweep)
+        held = [name for name in self.sweep.axes if name not in (*apart, SEED)]
+        return ", ".join(f"{name} {self.records[0].parameters[name]}" for name in held)
 
     @property
     def profile(self) -> str:
@@ -83,8 +90,7 @@ def found_sweeps(paper: str, known: Sequence[Record] | None = None) -> list[Swep
 
 
 def _title(sweep: Sweep) -> str:
-    axes = [name for name in sweep.axes if name != SEED] or [SEED]
-    return sweep.id or f"{' and '.join(axes)} of {sweep.notebook}"
+    return sweep.id or f"{' and '.join(shown_axes(sweep) or [SEED])} of {sweep.notebook}"
 
 
 def _by_data(records: Sequence[Record]) -> list[list[Record]]:
@@ -310,6 +316,8 @@ def _made(
 ) -> Grid:
     num_seeds = len({it.seed for it in records})
     spread = f"the 95 % interval (Student's t) over {num_seeds} seeds" if num_seeds > 1 else "what its notebook noted"
+    brackets = any(entry is not None and entry.interval for _, entries in rows for entry in entries)
+    said = f" The interval in brackets is {spread}." if brackets else ""
     data = ", ".join(unique(it.data for record in records for it in record.scores))
     return Grid(
         id=grid_id,
@@ -318,7 +326,7 @@ def _made(
         caption=f"{sweep.notebook} at profile {records[0].profile}, on {data}.",
         heads=heads,
         rows=tuple(rows),
-        notes=(f"A sweep of this project; not a reproduction. The interval in brackets is {spread}.", *notes),
+        notes=(f"A sweep of this project; not a reproduction.{said}", *notes),
         row_notes={},
         counts={},
         lines=tuple(lines),

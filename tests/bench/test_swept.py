@@ -116,6 +116,15 @@ def test_other_data_and_profiles_stand_apart(put):
     assert [len(it.records) for it in found_sweeps("toy")] == [2, 2, 2]
 
 
+def test_what_all_settings_share_is_said_once_and_not_in_each_row(put):
+    for threshold in (0.2, 0.3):
+        put(1.0, threshold=threshold, rule="threshold")
+    (found,) = found_sweeps("toy")
+    assert (found.title, found.fixed) == ("threshold of toy/1_method", "rule threshold")
+    assert [row for row, _ in found.grids[0].rows] == ["threshold 0.2", "threshold 0.3"]
+    assert found.grids[0].notes[0] == "A sweep of this project; not a reproduction."
+
+
 def test_one_run_is_no_sweep(put):
     put(1.0, threshold=0.2)
     assert found_sweeps("toy") == []
