@@ -109,7 +109,7 @@ def _held(enhancer: Enhancer) -> list[Tensor] | None:
 
 def _preview(places: Places, model: ZeroIG) -> None:
     with open_video(places.source) as reader:
-        shown = clips(reader, before=2)
+        shown = clips(reader, before=1)
     frames = [frame for clip in shown for frame in clip.frames]
     _train(model, frames, len(frames))
     rows = []
