@@ -42,9 +42,7 @@ class SweptCells:
     @property
     def fixed(self) -> str:
         """What all settings have in common and the profile has not: "num_frames 4", "" for nothing."""
-        apart = shown_axes(self.sweep)
-        held = [name for name in self.sweep.axes if name not in (*apart, SEED)]
-        return ", ".join(f"{name} {self.records[0].parameters[name]}" for name in held)
+        return _fixed(self.sweep, self.records[0])
 
     @property
     def profile(self) -> str:
@@ -91,6 +89,11 @@ def found_sweeps(paper: str, known: Sequence[Record] | None = None) -> list[Swep
 
 def _title(sweep: Sweep) -> str:
     return sweep.id or f"{' and '.join(shown_axes(sweep) or [SEED])} of {sweep.notebook}"
+
+
+def _fixed(sweep: Sweep, record: Record) -> str:
+    apart = shown_axes(sweep)
+    return ", ".join(f"{name} {record.parameters[name]}" for name in sweep.axes if name not in (*apart, SEED))
 
 
 def _by_data(records: Sequence[Record]) -> list[list[Record]]:
@@ -318,12 +321,13 @@ def _made(
     spread = f"the 95 % interval (Student's t) over {num_seeds} seeds" if num_seeds > 1 else "what its notebook noted"
     brackets = any(entry is not None and entry.interval for _, entries in rows for entry in entries)
     said = f" The interval in brackets is {spread}." if brackets else ""
+    fixed = _fixed(sweep, records[0])
     data = ", ".join(unique(it.data for record in records for it in record.scores))
     return Grid(
         id=grid_id,
         name=grid_id,
         title=f"{table.replace('_', ' ').capitalize()}, sweep {_title(sweep)}",
-        caption=f"{sweep.notebook} at profile {records[0].profile}, on {data}.",
+        caption=", ".join(filter(None, (sweep.notebook, f"profile {records[0].profile}", fixed, f"on {data}."))),
         heads=heads,
         rows=tuple(rows),
         notes=(f"A sweep of this project; not a reproduction.{said}", *notes),

@@ -60,8 +60,19 @@ def leave_sweep(toys: Toys, record: Record) -> list[Record]:
         threshold, seed = (0.2, 0.3, 0.4)[number // 2], number % 2
         j = Score("cell", "this", "seam energy", threshold + seed, "1", "lower", "mean over the border", "scene")
         wide = [
-            Score("wide", "a row", f"measure {i}", i, "dB", "higher", "p", "scene", "", (0.125, 9.875))
-            for i in range(9)
+            Score(
+                "wide",
+                "a row",
+                f"measure {i} of a thing",
+                i + 0.125,
+                "grey levels",
+                "higher",
+                "p",
+                "scene",
+                "",
+                (0.125, 9.875),
+            )
+            for i in range(12)
         ]
         run = replace(
             reported(record),

@@ -122,6 +122,7 @@ def test_what_all_settings_share_is_said_once_and_not_in_each_row(put):
     (found,) = found_sweeps("toy")
     assert (found.title, found.fixed) == ("threshold of toy/1_method", "rule threshold")
     assert [row for row, _ in found.grids[0].rows] == ["threshold 0.2", "threshold 0.3"]
+    assert found.grids[0].caption == "toy/1_method, profile smoke, rule threshold, on scene."
     assert found.grids[0].notes[0] == "A sweep of this project; not a reproduction."
 
 
