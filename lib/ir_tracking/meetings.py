@@ -1,6 +1,6 @@
 """Two targets that meet, over several scans: `python -m lib.ir_tracking.meetings` counts who keeps them apart."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -42,7 +42,7 @@ def ending(followed: Follow, seed: int) -> Meeting:
     return Meeting(seed, bool(near.diagonal().all()), bool(near.fliplr().diagonal().all()))
 
 
-def meeting_table(found_by_tracker: dict[str, Sequence[Meeting]]) -> Table:
+def meeting_table(found_by_tracker: Mapping[str, Sequence[Meeting]]) -> Table:
     """How many meetings each tracker kept and swapped; in the rest a box was on neither target."""
     rows = [
         [name, len(found), sum(one.kept for one in found), sum(one.swapped for one in found)]
