@@ -1,6 +1,7 @@
 """The five papers' `apply` on tiny footage with fast settings, and how to stop a run where one likes."""
 
 import importlib
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lib.data.images import write_image
+from lib.data.video import open_video
 from lib.footage import Run
 
 NUM_FRAMES = 5
@@ -103,10 +105,9 @@ def _segmenter(folder: Path) -> dict[str, Any]:
     return {"weights": str(folder / "network.safetensors")}
 
 
-ZERO_TIG = {"epochs": 2, "crop": 24}
 PAPERS = [
     Paper("context_fusion", night, {"passes": 1, "half_window": 1}, prepare=_day_picture),
-    Paper("zero_tig", dark, ZERO_TIG, {"save": "w.safetensors"}),
+    Paper("zero_tig", dark, {"epochs": 1, "crop": 24}, {"save": "w.safetensors"}),
     Paper("fodvid", moving, {}, {"masks": "masks"}),
     Paper("fodvid", moving, {"refine_masks": True, "epochs": 2}, {"masks": "masks"}),
     Paper("ir_tracking", spots, {"find": 2}, {"tracks": "tracks.csv"}),
@@ -117,15 +118,35 @@ ONE_EACH = [paper for paper in PAPERS if "refine_masks" not in paper.options]
 
 @contextmanager
 def stopped(monkeypatch: pytest.MonkeyPatch, *, before_result: int) -> Iterator[None]:
-    """Ctrl-C before the result of this number, from 0 on, is taken."""
+    """SIGINT, as of Ctrl-C, before the result of this number, from 0 on, is taken."""
     real = Run.write
 
     def write(run: Run, *arguments: Any, **options: Any) -> None:
         if run.idx == before_result:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         real(run, *arguments, **options)
 
     with monkeypatch.context() as patched:
         patched.setattr(Run, "write", write)
         with pytest.raises(KeyboardInterrupt):
             yield
+
+
+def frames_of(path: Path) -> list[tuple[float, torch.Tensor]]:
+    with open_video(path) as reader:
+        return list(reader.timed())
+
+
+def assert_same(one: Path, two: Path, paper: Paper) -> None:
+    """OUT and what is beside it, in two folders."""
+    for name in ("out.mp4", *paper.beside.values()):
+        first, second = ([path / name, *sorted((path / name).glob("*"))] for path in (one, two))
+        assert [path.name for path in first] == [path.name for path in second]
+        assert [path.read_bytes() for path in first if path.is_file()] == [
+            path.read_bytes() for path in second if path.is_file()
+        ]
+    first_frames, second_frames = frames_of(one / "out.mp4"), frames_of(two / "out.mp4")
+    assert len(first_frames) == NUM_FRAMES
+    for (time_s, frame), (other_s, other) in zip(first_frames, second_frames, strict=True):
+        assert time_s == other_s
+        assert torch.equal(frame, other)

@@ -51,8 +51,7 @@ def mean_so_far(
         return run.notes
 
 
-@pytest.mark.parametrize("out", ["out.mp4", "out.webm", "out"])
-@pytest.mark.parametrize("back", [0, 1, 9])
+@pytest.mark.parametrize(("out", "back"), [("out.mp4", 0), ("out.mp4", 3), ("out.webm", 1), ("out", 9)])
 def test_state_notes_and_times_survive_a_break(
     out: str, back: int, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
