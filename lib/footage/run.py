@@ -56,7 +56,8 @@ class Run:
         with ExitStack() as stack:
             self.reader = stack.enter_context(open_video(self.places.source))
             self.places.check_count(self.reader)
-            given = {"input": self.places.source, **self.places.read}
+            read = {f"file of --{name}": path for name, path in self.places.read.items()}
+            given = {"input": self.places.source, **read}
             beside = {f"--{name}": path.suffix or "folder" for name, path in self.places.beside.items()}
             stack.enter_context(self._folder.opened(facts(given, {**self._settings, **beside})))
             self._parts = self._folder.parts()

@@ -118,6 +118,24 @@ def test_another_setting_or_input_starts_anew_and_says_so(
     assert out.read_bytes() == (tmp_path / "half.mp4").read_bytes()
 
 
+def test_another_file_of_the_same_name_starts_anew(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "w.bin"
+
+    def run_through() -> None:
+        places = Places(source, tmp_path / "out", read={"weights": weights})
+        with Run(places, {"weights": str(weights)}) as run:
+            for frame in run.frames():
+                run.write(frame)
+
+    for content in ("one", "another"):
+        weights.write_text(content)
+        with stopped(monkeypatch, before_result=3):
+            run_through()
+    assert "file of --weights has changed. Starts anew" in capsys.readouterr().err
+
+
 def test_two_runs_of_one_result_do_not_meet(source: Path, tmp_path: Path) -> None:
     pytest.importorskip("fcntl", reason="needs the file locks of POSIX")
     with Run(Places(source, tmp_path / "out.mp4"), {}) as run:
