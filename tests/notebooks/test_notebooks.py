@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,26 @@ MAX_LINES = 20
 MACHINE = re.compile(r"/(?:home|root|tmp|work|Users|mnt|private|var|usr|opt)/|[A-Z]:\\\\|0x[0-9a-f]{6,}")
 TIMES = re.compile(r"\b\d{1,2}:\d\d:\d\d\b|\b\d{4}-\d\d-\d\d[T ]|[Ww]all time|CPU times|\bit/s\b|\bs/it\b|\btook \d")
 TEST_TIMEOUT_S = 600
+AT_ONCE = 2  # notebooks; each may take a gigabyte or two
+Finished = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda notebook: notebook.id)
 def notebook(request: pytest.FixtureRequest) -> Notebook:
     return request.param
+
+
+@pytest.fixture(scope="module")
+def new_runs(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, "Future[Finished]"]]:
+    """New runs of the notebooks whose tests are asked for, by id, two at a time."""
+    asked = [item for item in request.session.items if "new_runs" in getattr(item, "fixturenames", ())]
+    chosen = [item.callspec.params["notebook"] for item in asked]
+    out = tmp_path_factory.mktemp("new_runs")
+    pool = ThreadPoolExecutor(max_workers=AT_ONCE)
+    yield {one.id: pool.submit(run_nbval, one.path, out / one.id) for one in chosen}
+    pool.shutdown(cancel_futures=True)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -71,7 +88,7 @@ def complaints(content: dict[str, Any]) -> list[str]:
     return found
 
 
-def run_nbval(path: Path, out: Path) -> subprocess.CompletedProcess[str]:
+def run_nbval(path: Path, out: Path) -> Finished:
     """One notebook under nbval in its own folder, with runs and caches kept away from the checkout."""
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q", "-p", "no:cacheprovider"]
     command += ["--nbval-sanitize-with", str(SANITIZE), "-c", os.devnull, "--rootdir", str(path.parent), str(path)]
@@ -98,9 +115,9 @@ def test_the_committed_file_is_small_enough_to_be_read_on_the_web(notebook: Note
     assert notebook.path.stat().st_size < MAX_BYTES
 
 
-def test_a_new_run_gives_the_stored_outputs(notebook: Notebook, tmp_path: Path) -> None:
+def test_a_new_run_gives_the_stored_outputs(notebook: Notebook, new_runs: dict[str, "Future[Finished]"]) -> None:
     assert compared_cells(notebook.path) >= 3, "too few cells with stored text: this would compare nothing"
-    result = run_nbval(notebook.path, tmp_path)
+    result = new_runs[notebook.id].result()
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
     assert f"{len(code_cells(read(notebook.path)))} passed" in result.stdout
 
