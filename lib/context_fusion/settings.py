@@ -18,7 +18,8 @@ class _Reconstruction:
     """What stills and video share: from a mixed gradient field to a picture."""
 
     gradient_threshold: float = 10.0  # T_g, sec. 3; value is our choice, the paper gives none
-    padding: Padding = "none"  # around the picture, to a power of two in sec. 2.2; Choice: none, as the solver is exact
+    # around the picture, to a power of two in sec. 2.2; Choice: none, which the exact solver does not need
+    padding: Padding = "none"
     solver: Solver = "dct"  # sec. 2.2 names full multigrid; Choice: the exact solver, to which multigrid converges
     multigrid_cycles: int = 3  # V(2,2) cycles on each level; our choice
     colour_fit: bool = True  # sec. 2.3
