@@ -1,5 +1,9 @@
-"""The compiled CPU form (`fused`) behind the same three calls as `block_form`: float32 on the CPU."""
+"""The compiled CPU forms behind the same three calls as `block_form`: float32 on the CPU.
 
+`row_pairs` where all pixels count, `fused` where some are ignored.
+"""
+
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,13 +17,16 @@ Array = NDArray[np.floating]
 
 GROUP = 4  # the compiled form takes so many kernels at a time
 WORTH_A_THREAD = 2**20  # numbers of a picture's probabilities
+KEPT = 2  # arrays kept for the next step: the gradient's and the weights'
+
+_kept: dict[tuple[int, ...], Array] = {}
 
 
 def weight_exponents(guide: Tensor, basis: Basis, counted: Tensor | None) -> Tensor:
     """As `block_form.weight_exponents`."""
     from lib.context_reg import fused
 
-    exponents = _zeros((len(guide), len(basis.taps), *guide.shape[-2:]))
+    exponents = _memory((len(guide), len(basis.taps), *guide.shape[-2:]))
     for idx in range(len(guide)):
         _sweep(guide[idx], exponents[idx], basis, _of_picture(counted, idx), None, False, fused.SQUARES)
     return exponents
@@ -31,7 +38,7 @@ def class_terms(
     """As `block_form.class_terms`; the shares take the place of `weights`. Torch's threads share the classes."""
     from lib.context_reg import fused
 
-    gradient = _zeros(probabilities.shape) if wanted.probabilities else None
+    gradient = _gradient_of(probabilities, counted) if wanted.probabilities else None
     num_parts = max(1, min(torch.get_num_threads(), probabilities[0].numel() // WORTH_A_THREAD))
     parts = torch.arange(probabilities.shape[1]).chunk(num_parts)
 
@@ -63,7 +70,7 @@ def guide_terms(
     """As `block_form.guide_terms`."""
     from lib.context_reg import fused
 
-    gradient = _zeros(guide.shape) if wanted.guide else None
+    gradient = _gradient_of(guide, counted) if wanted.guide else None
     on_coefficients = torch.zeros_like(basis.taps)
     for idx in range(len(guide)):
         into = None if gradient is None else gradient[idx]
@@ -82,26 +89,47 @@ def _sweep(
     rule: int,
 ) -> tuple[float, Tensor]:
     """Sum of `weights` after `fused.sweep`, and the gradient on the coefficients (J, 9), zeros if not needed."""
-    from lib.context_reg import fused
+    from lib.context_reg import fused, row_pairs
 
-    coefficients = _grouped(basis.coefficients)
+    coefficients, values = _grouped(basis.coefficients), planes.contiguous().numpy()
     on_coefficients = np.zeros_like(coefficients, dtype=np.float64)
-    total = fused.sweep(
-        planes.contiguous().numpy(),
-        weights.numpy(),
-        coefficients,
-        _grouped(basis.taps),
-        counted,
-        np.empty((0, 1, 1), np.float32) if gradient is None else gradient.numpy(),
-        on_coefficients if needs_coefficients else on_coefficients[:0],
-        rule,
-    )
+    into = np.empty((0, 1, 1), np.float32) if gradient is None else gradient.numpy()
+    results = (into, on_coefficients if needs_coefficients else on_coefficients[:0], rule)
+    if len(counted):
+        total = fused.sweep(values, weights.numpy(), coefficients, _grouped(basis.taps), counted, *results)
+    else:
+        total = row_pairs.sweep(values, weights.numpy(), coefficients, _grouped(basis.taps), *results)
     return total, torch.from_numpy(on_coefficients[: len(basis.taps)]).to(basis.taps)
 
 
-def _zeros(shape: tuple[int, ...]) -> Tensor:
-    """Of NumPy, which asks for huge pages: a fifth of the time that torch.zeros takes for a big picture."""
-    return torch.from_numpy(np.zeros(shape, np.float32))
+def _gradient_of(planes: Tensor, counted: Tensor | None) -> Tensor:
+    """To be written by `row_pairs`, or added to by `fused`."""
+    gradient = _memory(tuple(planes.shape))
+    return gradient if counted is None else gradient.zero_()
+
+
+def _memory(shape: tuple[int, ...]) -> Tensor:
+    """Float32, not initialised: an array of this shape that an earlier step has let go of, or a new one.
+
+    New memory comes page by page and may take longer than all that is computed: at 480x640, 40 classes, 5 to 100 ms.
+    """
+    array = _kept.pop(shape, None)
+    if array is None:
+        array = np.empty(shape, np.float32)
+    lent = array[:]
+    weakref.finalize(lent, _keep, array).atexit = False  # once no tensor holds it
+    return torch.from_numpy(lent)
+
+
+def _keep(array: Array) -> None:
+    _kept[array.shape] = array
+    for shape in list(_kept)[:-KEPT]:
+        _kept.pop(shape, None)
+
+
+def forget_memory() -> None:
+    """Gives back to the system what is kept for the next step."""
+    _kept.clear()
 
 
 def _grouped(rows: Tensor) -> Array:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lib.context_reg import fused_form
 from lib.context_reg.context_loss import context_loss
 from lib.context_reg.directional import initial_kernels
 from lib.timing import Race
@@ -64,11 +65,12 @@ def ours(probabilities: Tensor, image: Tensor, kernels: Tensor) -> Tensor:
 def extra_memory(work: Callable[[], object]) -> int | None:
     """Bytes of this process's memory at the peak above what it held before; None where the system doesn't tell.
 
-    Linux only. What the C library has freed but kept goes back to the system first, so that it counts again.
+    Linux only. What the C library or the context loss has kept goes back to the system first, so that it counts again.
     """
     status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
     try:
         gc.collect()
+        fused_form.forget_memory()
         ctypes.CDLL(None).malloc_trim(0)
         reset.write_text("5", encoding="ascii")  # the peak starts at what is held now
         before = _kibibytes(status, "VmRSS")

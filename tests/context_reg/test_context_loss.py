@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib.context_reg import block_form, fused, fused_form
+from lib.context_reg import block_form, fused, fused_form, row_pairs
 from lib.context_reg import context_loss as module
 from lib.context_reg.context_loss import context_loss, weight_maps
 from lib.context_reg.directional import initial_kernels
@@ -104,8 +104,8 @@ def test_finite_differences(with_ignored: bool) -> None:
     assert torch.autograd.gradcheck(loss, (probabilities, image, kernels, guide_kernels), eps=1e-7, atol=1e-5)
 
 
-# one pixel, one line, wider than a strip, several rows in a strip, more rows than a band
-SIZES = [(1, 1), (1, 2), (3, 1), (2, 2), (17, 70), (5, fused.STRIP + 3), (2 * fused.BAND + 1, 9)]
+# one pixel, one line, wider than a strip or tile, several rows in a strip, more rows than a band, whole column blocks
+SIZES = [(1, 1), (1, 2), (3, 1), (2, 2), (17, 70), (5, fused.STRIP + 3), (2 * fused.BAND + 1, 9), (4, row_pairs.TILE)]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -117,6 +117,14 @@ def test_compiled_form_is_that_of_padding_and_convolution(size: tuple[int, int],
     plain.backward()
     found = loss_and_gradients(parts)
     assert_close(found, [plain.detach(), *(each.grad for each in expected)], tolerance=2e-5)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_direct_form_and_the_one_of_row_pairs_agree(size: tuple[int, int]) -> None:
+    """The direct one is taken as soon as pixels may be ignored, even if none is."""
+    parts = random_case(size=size, num_kernels=6)
+    direct = loss_and_gradients(parts, ignore=torch.zeros(1, *size, dtype=torch.bool))
+    assert_close(loss_and_gradients(parts), direct, tolerance=1e-6)
 
 
 @pytest.mark.parametrize("size", [(23, 37), (3, fused.STRIP + 5)])
@@ -147,20 +155,49 @@ def test_threads_share_the_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_close(loss_and_gradients(parts), alone, tolerance=1e-6)
 
 
+@pytest.mark.parametrize("with_ignored", [False, True])
 @pytest.mark.parametrize("form", [block_form, fused_form])
 def test_flat_windows_and_borders_of_differences_pull_with_nothing(
-    form: ModuleType, monkeypatch: pytest.MonkeyPatch
+    form: ModuleType, with_ignored: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Probabilities that change from row to row only: the kernels of the left and right neighbour never respond."""
+    """Probabilities that change from row to row only: the kernels of the left and right neighbour never respond.
+
+    Their taps are no powers of two, so that rounded products would not cancel.
+    """
     monkeypatch.setattr(module, "_form", lambda _: form)
     column = torch.linspace(0.1, 0.9, 7).view(1, 1, 7, 1).expand(1, 1, 7, 6)
     probabilities = torch.cat([column, 1 - column], dim=1)
-    sideways = initial_kernels("differences")[[3, 4]].float().requires_grad_()
+    sideways = (0.3 * initial_kernels("differences")[[3, 4]].float()).requires_grad_()
+    ignore = torch.zeros(1, 7, 6, dtype=torch.bool) if with_ignored else None
     image = torch.zeros(1, 3, 7, 6)
-    loss = context_loss(probabilities, image, sideways, sideways, sigma=SIGMA, scale=LAMBDA)
+    loss = context_loss(probabilities, image, sideways, sideways, sigma=SIGMA, scale=LAMBDA, ignore=ignore)
     loss.backward()
     assert loss == 0
     assert (sideways.grad == 0).all()
+
+
+def test_memory_serves_again_once_nobody_holds_it() -> None:
+    fused_form.forget_memory()
+    first, second = (random_case(size=(9, 11), num_kernels=count) for count in (4, 8))
+
+    def gradient(parts: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        probabilities, image, kernels = parts
+        loss = context_loss(probabilities, image, kernels, kernels, sigma=SIGMA)
+        return torch.autograd.grad(loss, probabilities)[0]
+
+    held = gradient(first)
+    before, place = held.clone(), held.data_ptr()
+    part = held[0, 2:]
+    del held
+    assert gradient(second).data_ptr() != place  # a view is left
+    assert torch.equal(part, before[0, 2:])
+    del part
+    again = gradient(first)
+    assert again.data_ptr() == place
+    assert torch.equal(again, before)
+    for width in range(3, 3 + 2 * fused_form.KEPT):
+        gradient(random_case(size=(9, width)))
+    assert len(fused_form._kept) <= fused_form.KEPT
 
 
 def test_upstream_factor_and_repeated_backward() -> None:
