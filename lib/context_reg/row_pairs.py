@@ -311,7 +311,7 @@ def _add_sums(sums: Array, result: NDArray[np.float64]) -> None:
 def _spread(
     products: Array, num_kernels: int, y: int, start: int, length: int, line: int, pulls: Array, spread: Array
 ) -> None:
-    """What the pulls do to the pixels of rows y - 1 and y is added, of the next two written; not yet in their columns."""
+    """What the pulls do to the pixels: added to rows y - 1 and y, written to the next two; not yet in their columns."""
     zero, (first, second, third, fourth) = fill(np.float32(0)), _row_starts(y, start, 3 * line)
     for x in range(0, length, WIDTH):
         n00, n01, n02, n10, n11, n12 = zero, zero, zero, zero, zero, zero
