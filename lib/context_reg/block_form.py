@@ -58,14 +58,14 @@ def of_taps(of_coefficients: Tensor) -> Tensor:
     return torch.where(others, of_coefficients + of_sum, of_sum)
 
 
-def weight_exponents(guide: Tensor, basis: Basis, counted: Tensor | None) -> Tensor:
+def weight_exponents(guide: Tensor, basis: Basis, known: Tensor | None) -> Tensor:
     """Minus the sum over the guide's channels (N, C, H, W) of squared responses: (N, J, H, W).
 
-    counted: (9, N, 1, H, W), 1 where a neighbour counts and 0 where it is ignored; None: all count.
+    known: (N, H, W), of the guide's type, 0 where a pixel is ignored and else 1; None: all count.
     """
     taps = basis.coefficients
     batch, _, height, width = guide.shape
-    exponents = guide.new_zeros(len(taps), batch, height, width)
+    exponents, counted = guide.new_zeros(len(taps), batch, height, width), _counted_neighbours(known)
     for block in _blocks(guide):
         window = _window(guide[:, block], counted)
         exponents -= (taps @ window.flatten(1)).square_().view(len(taps), batch, -1, height, width).sum(dim=2)
@@ -73,7 +73,7 @@ def weight_exponents(guide: Tensor, basis: Basis, counted: Tensor | None) -> Ten
 
 
 def class_terms(
-    probabilities: Tensor, weights: Tensor, basis: Basis, counted: Tensor | None, wanted: Wanted
+    probabilities: Tensor, weights: Tensor, basis: Basis, known: Tensor | None, wanted: Wanted
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Loss, its shares (N, J, H, W) of kernels and places, gradients on probabilities and on coefficients.
 
@@ -81,7 +81,7 @@ def class_terms(
     """
     taps = basis.coefficients
     batch, _, height, width = probabilities.shape
-    num_kernels = len(taps)
+    num_kernels, counted = len(taps), _counted_neighbours(known)
     by_kernel = weights.transpose(0, 1).unsqueeze(2)
     magnitudes = torch.zeros_like(weights.transpose(0, 1))
     gradient = torch.empty_like(probabilities) if wanted.probabilities else None
@@ -100,7 +100,7 @@ def class_terms(
 
 
 def guide_terms(
-    guide: Tensor, shares: Tensor, basis: Basis, counted: Tensor | None, wanted: Wanted
+    guide: Tensor, shares: Tensor, basis: Basis, known: Tensor | None, wanted: Wanted
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients on the guide and on the coefficients through the weights.
 
@@ -108,7 +108,7 @@ def guide_terms(
     """
     taps = basis.coefficients
     batch, _, height, width = guide.shape
-    factors = -2 * shares.transpose(0, 1).unsqueeze(2)
+    factors, counted = -2 * shares.transpose(0, 1).unsqueeze(2), _counted_neighbours(known)
     gradient = torch.empty_like(guide) if wanted.guide else None
     on_taps = torch.zeros_like(taps) if wanted.guide_kernels else None
     for block in _blocks(guide):
@@ -129,6 +129,15 @@ def _blocks(planes: Tensor) -> Iterator[slice]:
     size = max(1, most // (batch * height * width))
     for start in range(0, channels, size):
         yield slice(start, min(start + size, channels))
+
+
+def _counted_neighbours(known: Tensor | None) -> Tensor | None:
+    """1 where a neighbour counts and 0 where it is ignored: (9, N, 1, H, W)."""
+    if known is None:
+        return None
+    height, width = known.shape[-2:]
+    padded = F.pad(known[:, None], (1, 1, 1, 1), mode="replicate")
+    return torch.stack([padded[..., y : y + height, x : x + width] for y in range(3) for x in range(3)])
 
 
 def _window(planes: Tensor, counted: Tensor | None) -> Tensor:

@@ -9,7 +9,6 @@ from types import ModuleType
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -68,14 +67,14 @@ class _ContextLoss(torch.autograd.Function):
         wanted = Wanted(*ctx.needs_input_grad[:4])
         form, kernel_scale = _form(probabilities), _kernel_scale(sigma)
         basis, guide_basis = Basis.of(kernels), Basis.of(guide_kernels * kernel_scale)
-        counted = None if ignore is None else _counted_neighbours(ignore, guide.dtype)
-        weights = form.weight_exponents(guide, guide_basis, counted).exp_().mul_(scale)
+        known = None if ignore is None else (~ignore).to(guide.dtype)
+        weights = form.weight_exponents(guide, guide_basis, known).exp_().mul_(scale)
         if ignore is not None:
             weights.masked_fill_(ignore[:, None], 0)
-        loss, shares, on_probabilities, on_kernels = form.class_terms(probabilities, weights, basis, counted, wanted)
+        loss, shares, on_probabilities, on_kernels = form.class_terms(probabilities, weights, basis, known, wanted)
         on_guide = on_guide_kernels = None
         if wanted.weights:
-            on_guide, on_guide_kernels = form.guide_terms(guide, shares, guide_basis, counted, wanted)
+            on_guide, on_guide_kernels = form.guide_terms(guide, shares, guide_basis, known, wanted)
         if on_kernels is not None:
             on_kernels = of_taps(on_kernels).view_as(kernels)
         if on_guide_kernels is not None:
@@ -100,10 +99,3 @@ def _kernel_scale(sigma: float) -> float:
 def _form(planes: Tensor) -> ModuleType:
     """The compiled form where it can run, else the one of torch's operations."""
     return fused_form if planes.device.type == "cpu" and planes.dtype == torch.float32 else block_form
-
-
-def _counted_neighbours(ignore: Tensor, dtype: torch.dtype) -> Tensor:
-    """1 where a neighbour counts and 0 where it is ignored: (9, N, 1, H, W)."""
-    height, width = ignore.shape[-2:]
-    padded = F.pad((~ignore).to(dtype)[:, None], (1, 1, 1, 1), mode="replicate")
-    return torch.stack([padded[..., y : y + height, x : x + width] for y in range(3) for x in range(3)])

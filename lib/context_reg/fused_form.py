@@ -1,7 +1,4 @@
-"""The compiled CPU forms behind the same three calls as `block_form`: float32 on the CPU.
-
-`row_pairs` where all pixels count, `fused` where some are ignored.
-"""
+"""The compiled CPU form (`fused`) behind the same three calls as `block_form`: float32 on the CPU."""
 
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -15,39 +12,38 @@ from lib.context_reg.block_form import Basis, Wanted
 
 Array = NDArray[np.floating]
 
-GROUP = 4  # the compiled form takes so many kernels at a time
 WORTH_A_THREAD = 2**20  # numbers of a picture's probabilities
 KEPT = 2  # arrays kept for the next step: the gradient's and the weights'
 
 _kept: dict[tuple[int, ...], Array] = {}
 
 
-def weight_exponents(guide: Tensor, basis: Basis, counted: Tensor | None) -> Tensor:
+def weight_exponents(guide: Tensor, basis: Basis, known: Tensor | None) -> Tensor:
     """As `block_form.weight_exponents`."""
     from lib.context_reg import fused
 
     exponents = _memory((len(guide), len(basis.taps), *guide.shape[-2:]))
     for idx in range(len(guide)):
-        _sweep(guide[idx], exponents[idx], basis, _of_picture(counted, idx), None, False, fused.SQUARES)
+        _sweep(guide[idx], exponents[idx], basis, _of_picture(known, idx), None, False, fused.SQUARES)
     return exponents
 
 
 def class_terms(
-    probabilities: Tensor, weights: Tensor, basis: Basis, counted: Tensor | None, wanted: Wanted
+    probabilities: Tensor, weights: Tensor, basis: Basis, known: Tensor | None, wanted: Wanted
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """As `block_form.class_terms`; the shares take the place of `weights`. Torch's threads share the classes."""
     from lib.context_reg import fused
 
-    gradient = _gradient_of(probabilities, counted) if wanted.probabilities else None
-    num_parts = max(1, min(torch.get_num_threads(), probabilities[0].numel() // WORTH_A_THREAD))
-    parts = torch.arange(probabilities.shape[1]).chunk(num_parts)
+    gradient = _memory(tuple(probabilities.shape)) if wanted.probabilities else None
+    channels = probabilities.shape[1]
+    num_parts = max(1, min(torch.get_num_threads(), channels, probabilities[0].numel() // WORTH_A_THREAD))
+    parts = [slice(k * channels // num_parts, (k + 1) * channels // num_parts) for k in range(num_parts)]
 
     @torch.no_grad()  # a thread starts with gradients on
-    def work(idx: int, classes: Tensor, shares: Tensor) -> tuple[float, Tensor]:
-        some = slice(int(classes[0]), int(classes[-1]) + 1)
+    def work(idx: int, some: slice, shares: Tensor) -> tuple[float, Tensor]:
         into = None if gradient is None else gradient[idx, some]
-        planes, neighbours = probabilities[idx, some], _of_picture(counted, idx)
-        return _sweep(planes, shares, basis, neighbours, into, wanted.kernels, fused.SIGNS)
+        planes, pixels = probabilities[idx, some], _of_picture(known, idx)
+        return _sweep(planes, shares, basis, pixels, into, wanted.kernels, fused.SIGNS)
 
     loss, on_coefficients = 0.0, torch.zeros_like(basis.taps)
     for idx in range(len(probabilities)):
@@ -59,23 +55,24 @@ def class_terms(
                 results = list(pool.map(work, [idx] * len(parts), parts, shares))
         for more in shares[1:]:
             weights[idx] += more
-        loss += sum(each for each, _ in results)
-        on_coefficients += sum(each for _, each in results)
+        for part, of_part in results:
+            loss += part
+            on_coefficients += of_part
     return probabilities.new_tensor(loss), weights, gradient, on_coefficients if wanted.kernels else None
 
 
 def guide_terms(
-    guide: Tensor, shares: Tensor, basis: Basis, counted: Tensor | None, wanted: Wanted
+    guide: Tensor, shares: Tensor, basis: Basis, known: Tensor | None, wanted: Wanted
 ) -> tuple[Tensor | None, Tensor | None]:
     """As `block_form.guide_terms`."""
     from lib.context_reg import fused
 
-    gradient = _gradient_of(guide, counted) if wanted.guide else None
+    gradient = _memory(tuple(guide.shape)) if wanted.guide else None
     on_coefficients = torch.zeros_like(basis.taps)
     for idx in range(len(guide)):
         into = None if gradient is None else gradient[idx]
-        neighbours = _of_picture(counted, idx)
-        on_coefficients += _sweep(guide[idx], shares[idx], basis, neighbours, into, wanted.guide_kernels, fused.PULL)[1]
+        pixels = _of_picture(known, idx)
+        on_coefficients += _sweep(guide[idx], shares[idx], basis, pixels, into, wanted.guide_kernels, fused.PULL)[1]
     return gradient, on_coefficients if wanted.guide_kernels else None
 
 
@@ -83,29 +80,27 @@ def _sweep(
     planes: Tensor,
     weights: Tensor,
     basis: Basis,
-    counted: Array,
+    known: Array,
     gradient: Tensor | None,
     needs_coefficients: bool,
     rule: int,
 ) -> tuple[float, Tensor]:
-    """Sum of `weights` after `fused.sweep`, and the gradient on the coefficients (J, 9), zeros if not needed."""
-    from lib.context_reg import fused, row_pairs
+    """What `fused.sweep` gives back, and the gradient on the coefficients (J, 9), zeros if not needed."""
+    from lib.context_reg import fused
 
-    coefficients, values = _grouped(basis.coefficients), planes.contiguous().numpy()
+    coefficients = _in_pairs(basis.coefficients)
     on_coefficients = np.zeros_like(coefficients, dtype=np.float64)
-    into = np.empty((0, 1, 1), np.float32) if gradient is None else gradient.numpy()
-    results = (into, on_coefficients if needs_coefficients else on_coefficients[:0], rule)
-    if len(counted):
-        total = fused.sweep(values, weights.numpy(), coefficients, _grouped(basis.taps), counted, *results)
-    else:
-        total = row_pairs.sweep(values, weights.numpy(), coefficients, _grouped(basis.taps), *results)
+    total = fused.sweep(
+        planes.contiguous().numpy(),
+        weights.numpy(),
+        coefficients,
+        _in_pairs(basis.taps),
+        known,
+        np.empty((0, 1, 1), np.float32) if gradient is None else gradient.numpy(),
+        on_coefficients if needs_coefficients else on_coefficients[:0],
+        rule,
+    )
     return total, torch.from_numpy(on_coefficients[: len(basis.taps)]).to(basis.taps)
-
-
-def _gradient_of(planes: Tensor, counted: Tensor | None) -> Tensor:
-    """To be written by `row_pairs`, or added to by `fused`."""
-    gradient = _memory(tuple(planes.shape))
-    return gradient if counted is None else gradient.zero_()
 
 
 def _memory(shape: tuple[int, ...]) -> Tensor:
@@ -132,14 +127,10 @@ def forget_memory() -> None:
     _kept.clear()
 
 
-def _grouped(rows: Tensor) -> Array:
-    """(J, 9) with kernels of zeros up to whole groups."""
-    filled = rows.new_zeros(-(-len(rows) // GROUP) * GROUP, 9)
-    filled[: len(rows)] = rows
-    return filled.numpy()
+def _in_pairs(rows: Tensor) -> Array:
+    """(J, 9), with a kernel of zeros if their number is odd."""
+    return np.pad(rows.numpy(), ((0, 1), (0, 0))) if len(rows) % 2 else rows.numpy()
 
 
-def _of_picture(counted: Tensor | None, idx: int) -> Array:
-    if counted is None:
-        return np.empty((0, 1, 1), np.float32)
-    return counted[:, idx, 0].contiguous().numpy()
+def _of_picture(known: Tensor | None, idx: int) -> Array:
+    return np.empty((0, 0), np.float32) if known is None else known[idx].numpy()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib.context_reg import block_form, fused, fused_form, row_pairs
+from lib.context_reg import block_form, fused, fused_form
 from lib.context_reg import context_loss as module
 from lib.context_reg.context_loss import context_loss, weight_maps
 from lib.context_reg.directional import initial_kernels
@@ -104,8 +104,8 @@ def test_finite_differences(with_ignored: bool) -> None:
     assert torch.autograd.gradcheck(loss, (probabilities, image, kernels, guide_kernels), eps=1e-7, atol=1e-5)
 
 
-# one pixel, one line, wider than a strip or tile, several rows in a strip, more rows than a band, whole column blocks
-SIZES = [(1, 1), (1, 2), (3, 1), (2, 2), (17, 70), (5, fused.STRIP + 3), (2 * fused.BAND + 1, 9), (4, row_pairs.TILE)]
+# one pixel, one line, wider than a tile, whole blocks of a tile, more rows than a band
+SIZES = [(1, 1), (1, 2), (3, 1), (2, 2), (17, 70), (5, fused.TILE + 3), (4, fused.TILE), (2 * fused.BAND + 1, 9)]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -120,20 +120,15 @@ def test_compiled_form_is_that_of_padding_and_convolution(size: tuple[int, int],
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_direct_form_and_the_one_of_row_pairs_agree(size: tuple[int, int]) -> None:
-    """The direct one is taken as soon as pixels may be ignored, even if none is."""
-    parts = random_case(size=size, num_kernels=6)
-    direct = loss_and_gradients(parts, ignore=torch.zeros(1, *size, dtype=torch.bool))
-    assert_close(loss_and_gradients(parts), direct, tolerance=1e-6)
-
-
-@pytest.mark.parametrize("size", [(23, 37), (3, fused.STRIP + 5)])
-@pytest.mark.parametrize("with_ignored", [False, True])
-def test_forms_agree(with_ignored: bool, size: tuple[int, int], device: torch.device) -> None:
+@pytest.mark.parametrize("ignored", [None, "none", "scattered", "a corner"])
+def test_forms_agree(ignored: str | None, size: tuple[int, int], device: torch.device) -> None:
     """The compiled form against the one of torch's operations in float64, on this device."""
-    parts = random_case(size=size, batch=2, classes=7)
-    chosen = torch.rand(2, *size, generator=torch.Generator().manual_seed(1)) < 0.2
-    ignore = chosen if with_ignored else None
+    parts = random_case(size=size, batch=2, classes=7, num_kernels=7)
+    ignore = None if ignored is None else torch.zeros(2, *size, dtype=torch.bool)
+    if ignored == "scattered":
+        ignore = torch.rand(2, *size, generator=torch.Generator().manual_seed(1)) < 0.2
+    elif ignored == "a corner":  # whole blocks are ignored, others not at all
+        ignore[0, size[0] // 3 :, size[1] // 4 :] = True
     found = loss_and_gradients(parts, ignore=ignore)
     exact = tuple(part.detach().double().to(device) for part in parts)
     expected = loss_and_gradients(exact, ignore=None if ignore is None else ignore.to(device))
