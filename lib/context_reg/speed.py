@@ -8,7 +8,7 @@ ignores some, the peer still takes all of them, since it has no way to replace a
 import ctypes
 import gc
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -18,12 +18,16 @@ from torch import Tensor
 from lib.context_reg import fused_form
 from lib.context_reg.context_loss import context_loss
 from lib.context_reg.directional import initial_kernels
+from lib.context_reg.fcn import FCN32s
+from lib.context_reg.regularization import ContextualRegularization
 from lib.timing import Race
 
 SIZES = ((240, 320), (480, 640))
 CLASSES = 40
 SIGMA, WEIGHT = 0.25, 100.0
 GOAL, GOAL_WITH_IGNORED = 25.0, 20.0
+NYU_SIZE = (425, 560)  # of the paper's pictures
+SHARE_OF_A_STEP = 0.15  # that the regulariser may add at most
 GPU_BYTES_PER_S = 3e12  # about what the memory of a data-centre GPU gives
 GPU_FACTOR = 4  # of the time that reading the probabilities and writing their gradient takes
 Parts = tuple[Tensor, Tensor, Tensor]
@@ -31,7 +35,7 @@ Parts = tuple[Tensor, Tensor, Tensor]
 
 def races() -> list[Race]:
     """Every row of the table, on random scores, picture and kernels of seed 0."""
-    return [*(_race(*size) for size in SIZES), _race_with_ignored(*SIZES[-1]), _gpu_race()]
+    return [*(_race(*size) for size in SIZES), _race_with_ignored(*SIZES[-1]), _share_of_a_step(), _gpu_race()]
 
 
 def plain_context_loss(
@@ -124,6 +128,29 @@ def _race_with_ignored(height: int, width: int) -> Race:
     work = f"context loss, {void.float().mean():.0%} ignored, {height}x{width}x{CLASSES}"
     quick, plain = partial(step, partial(ours, ignore=void), parts), partial(step, plain_context_loss, parts)
     return Race(work, quick, "as above, nothing ignored", plain, GOAL_WITH_IGNORED)
+
+
+def _share_of_a_step() -> Race:
+    """What the regulariser adds to a training step, against the step, which is long and runs once after a warm-up."""
+    height, width = NYU_SIZE
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(1, 3, height, width, generator=generator)
+    labels = torch.randint(CLASSES, (1, height, width), generator=generator)
+    scores = torch.randn(1, CLASSES, height, width, generator=generator).requires_grad_()
+    regularizer = ContextualRegularization()
+
+    def regularise() -> None:
+        regularizer(scores.softmax(dim=1), image).total.backward()
+
+    @cache
+    def network() -> FCN32s:
+        return FCN32s(CLASSES)
+
+    def learn() -> None:
+        F.cross_entropy(network()(image), labels).backward()
+
+    work = f"all that the regulariser adds, {height}x{width}x{CLASSES}"
+    return Race(work, regularise, "a step of FCN-32s at full width", learn, 1 / SHARE_OF_A_STEP, peer_rounds=1)
 
 
 def _gpu_race() -> Race:
