@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from lib.context_reg.context_loss import context_loss, weight_maps
 from lib.context_reg.directional import initial_kernels, kernel_loss
+from lib.context_reg.minimum import free_minimum as free_minimum  # which the walkthrough shows
 from lib.context_reg.networks import Host, NetworkSettings
 from lib.context_reg.recipes import TrainingSettings
 from lib.context_reg.regularization import ContextualRegularization
@@ -34,7 +35,6 @@ COMPASS = ("north-west", "north", "north-east", "west", "east", "south-west", "s
 CONFIDENCE = 0.9  # of the class that a rough prediction takes for true
 BLOB_PX = 5  # side of the squares that it takes for another class
 SMOOTHING_STEPS = 5  # over which the curves of the losses are averaged
-FREE_STEPS, FREE_RATE = 80, 0.3  # of the prediction that no network makes
 NO_EDGES = 1e6  # a sigma at which every weight is 1
 
 
@@ -78,25 +78,6 @@ def rough_prediction(labels: Tensor, num_classes: int, *, num_blobs: int, seed: 
         taken[top : top + BLOB_PX, left : left + BLOB_PX] = int(draws[2] * num_classes)
     others = (1 - CONFIDENCE) / (num_classes - 1)
     return torch.full((num_classes, height, width), others).scatter_(0, taken[None], CONFIDENCE)
-
-
-def free_minimum(probabilities: Tensor, image: Tensor, *, weight: float, sigma: float) -> Tensor:
-    """The prediction (C, H, W) that both losses like best where no network stands between: logits by gradient descent.
-
-    It starts from `probabilities` (C, H, W), to which its cross-entropy is held, plus `weight` times the mean context
-    loss of fixed difference kernels. With sigma NO_EDGES the picture has no say.
-    """
-    kernels = initial_kernels("differences").to(probabilities)
-    logits = probabilities.log()[None].requires_grad_()
-    optimizer = torch.optim.Adam([logits], lr=FREE_RATE)
-    scale = weight / image[0].numel()
-    for _ in range(FREE_STEPS):
-        optimizer.zero_grad()
-        cross_entropy = -(probabilities * logits[0].log_softmax(0)).sum(0).mean()
-        context = context_loss(logits.softmax(1), image[None], kernels, kernels, sigma=sigma, scale=scale)
-        (cross_entropy + context).backward()
-        optimizer.step()
-    return logits.detach()[0].softmax(0)
 
 
 def push_on(probabilities: Tensor, image: Tensor, class_idx: int, *, sigma: float) -> Tensor:

@@ -72,7 +72,7 @@ def test_hosts_are_trained_and_cleaned_seed_by_seed(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("lib.context_reg.walkthrough.FREE_STEPS", 2)
+    monkeypatch.setattr("lib.context_reg.minimum.NUM_STEPS", 2)
     main(num_rooms=GROUPS)
     said = capsys.readouterr().out
     assert "pixel accuracy: " in said

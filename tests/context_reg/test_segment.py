@@ -12,12 +12,14 @@ from PIL import Image
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
+import lib.footage.run
 from lib.context_reg.apply import apply
 from lib.context_reg.networks import LoadedNetwork, NetworkSettings, build_network, load_network, save_network
 from lib.context_reg.segment import segment_image, segment_video
 from lib.data.images import read_image, write_image
 from lib.errors import DataMissing, LabError, ShapeError, SpecError
 from lib.show.labels import class_colours
+from tests.footage.papers import stopped
 
 SETTINGS = NetworkSettings(
     host="fcn32s", num_classes=3, width=1, padding="head", class_names=("ground", "square", "sky")
@@ -141,12 +143,76 @@ def test_apply_sees_frames_as_high_as_what_the_network_learnt_from(
     seen: list[int] = []
     monkeypatch.setattr(
         "lib.context_reg.apply.segment_image",
-        lambda one, image: seen.append(image.shape[1]) or segment_image(one, image),
+        lambda one, image, **options: seen.append(image.shape[1]) or segment_image(one, image, **options),
     )
     write_image(tmp_path / "in.png", coloured(LABELS))
     for number, height in enumerate((None, 22, 0)):
         apply(tmp_path / "in.png", tmp_path / f"{number}.png", weights="any", height=height)
     assert seen == [11, 22, 33]
+
+
+@pytest.fixture
+def crumbed(brightest: LoadedNetwork) -> tuple[Tensor, Tensor]:
+    """Picture and labels as found in it: a row of crumbs in the middle band, whose colour the picture hardly tells."""
+    nn.init.constant_(brightest.network.scale, 100)
+    image, found = coloured(LABELS).contiguous(), LABELS.clone()
+    image[2, LABELS == 1] = 0.79
+    image[2, 16, 10:30] = 0.81
+    found[16, 10:30] = 2
+    return image, found
+
+
+def test_cleaning_takes_crumbs_and_keeps_what_the_picture_shows(
+    brightest: LoadedNetwork, crumbed: tuple[Tensor, Tensor], device: torch.device
+) -> None:
+    image, found = crumbed
+    before = segment_image(brightest, image.to(device))
+    after = segment_image(brightest, image.to(device), clean=True)
+    assert torch.equal(before.labels.cpu(), found)
+    assert torch.equal(after.labels.cpu(), LABELS)
+    assert after.confidence.device == after.labels.device == before.labels.device
+    assert after.confidence[16, 20] > before.confidence[16, 20]
+
+
+def test_apply_cleans_what_it_draws_writes_counts_and_shows_ahead(
+    crumbed: tuple[Tensor, Tensor], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, found = crumbed
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_image(folder / "0.png", image)
+    for clean, expected in ((False, found), (True, LABELS)):
+        name = f"clean {clean}"
+        apply(folder, tmp_path / name, weights="any", strength=1.0, labels=tmp_path / f"{name} labels", clean=clean)
+        drawn = read_image(tmp_path / name / "frame_000001.png")
+        colours = class_colours(3)[expected].permute(2, 0, 1)
+        torch.testing.assert_close(drawn, colours, rtol=0, atol=0.5 / 255)
+        labels = np.array(Image.open(tmp_path / f"{name} labels" / "00000.png"))
+        assert np.array_equal(labels, expected.numpy())
+        apply(folder, tmp_path / f"{name}.png", weights="any", strength=1.0, preview=True, clean=clean)
+        shown = read_image(tmp_path / f"{name}.preview.png")[:, -33:, -47:]
+        torch.testing.assert_close(shown, colours, rtol=0, atol=0.5 / 255)
+        share = 100 * (expected == 2).float().mean()
+        assert f"sky {share:.0f} %" in capsys.readouterr().out
+
+
+def test_an_interrupted_run_is_not_gone_on_with_when_only_one_of_them_cleans(
+    crumbed: tuple[Tensor, Tensor],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(lib.footage.run, "PART_FRAMES", 1)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for idx in range(2):
+        write_image(folder / f"{idx}.png", crumbed[0])
+    with stopped(monkeypatch, before_result=1):
+        apply(folder, tmp_path / "out", weights="any")
+    apply(folder, tmp_path / "out", weights="any", labels=tmp_path / "labels", clean=True)
+    assert "clean is now True, was False" in capsys.readouterr().err
+    for path in (tmp_path / "labels").iterdir():
+        assert np.array_equal(np.array(Image.open(path)), LABELS.numpy())
 
 
 def test_apply_through_the_command_line(tmp_path: Path) -> None:

@@ -112,8 +112,9 @@ PAPERS = [
     Paper("fodvid", moving, {"refine_masks": True, "epochs": 2}, {"masks": "masks"}),
     Paper("ir_tracking", spots, {"find": 2}, {"tracks": "tracks.csv"}),
     Paper("context_reg", spots, {}, {"labels": "labels"}, _segmenter),
+    Paper("context_reg", spots, {"clean": True}, {"labels": "labels"}, _segmenter),
 ]
-ONE_EACH = [paper for paper in PAPERS if "refine_masks" not in paper.options]
+ONE_EACH = [paper for paper in PAPERS if not {"refine_masks", "clean"} & paper.options.keys()]
 
 
 @contextmanager
