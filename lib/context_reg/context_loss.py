@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lib.context_reg import block_form, fused_form
+from lib.context_reg import block_form, fused_form, triton_form
 from lib.context_reg.block_form import Basis, Wanted, of_taps
 
 
@@ -97,5 +97,9 @@ def _kernel_scale(sigma: float) -> float:
 
 
 def _form(planes: Tensor) -> ModuleType:
-    """The compiled form where it can run, else the one of torch's operations."""
-    return fused_form if planes.device.type == "cpu" and planes.dtype == torch.float32 else block_form
+    """A compiled form where one can run, else the one of torch's operations."""
+    if planes.dtype == torch.float32 and planes.device.type == "cpu":
+        return fused_form
+    if planes.dtype == torch.float32 and planes.device.type == "cuda" and triton_form.is_available():
+        return triton_form
+    return block_form
