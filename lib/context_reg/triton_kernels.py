@@ -186,28 +186,37 @@ def _factors(
     That is one tap, and at the border of the picture also those whose neighbour lies beyond it and is replaced by this
     pixel. A tap that leads to an ignored pixel leads back instead.
     """
-    kernel = tl.arange(0, kernels)[:, None]
+    kernel, everywhere = tl.arange(0, kernels)[:, None], y == y
+    stays_in_row, stays_in_column = (y == 0, everywhere, y == height - 1), (x == 0, everywhere, x == width - 1)
+    rows: tl.tuple = ()
+    ignored: tl.tuple = ()
+    for tap in tl.static_range(9):
+        rows += (tl.load(taps + 9 * kernel + tap, mask=kernel < count, other=0.0),)
+        if has_known:
+            near = _nearest(y + tap // 3 - 1, height) * width + _nearest(x + tap % 3 - 1, width)
+            ignored += (tl.load(known + near) == 0,)
     factors: tl.tuple = ()
     for neighbour in tl.static_range(9):
         from_y, from_x = y + neighbour // 3 - 1, x + neighbour % 3 - 1
+        exists = (from_y >= 0) & (from_y < height) & (from_x >= 0) & (from_x < width)
+        if has_known and neighbour != CENTRE:
+            exists = exists & (ignored[CENTRE] == 0)
         factor = tl.zeros((kernels, TILE_ROWS * TILE_COLUMNS), tl.float32)
         for tap in tl.static_range(9):
-            # across the border in a direction, a tap leads back only to where it comes from in that direction
             if (neighbour // 3 == 1 or neighbour // 3 + tap // 3 == 2) and (
                 neighbour % 3 == 1 or neighbour % 3 + tap % 3 == 2
             ):
-                to_y, to_x = _nearest(from_y + tap // 3 - 1, height), _nearest(from_x + tap % 3 - 1, width)
-                leads_here = (to_y == y) & (to_x == x)
-                if has_known:
-                    counts = tl.load(known + to_y * width + to_x) != 0
-                    leads_here = leads_here & counts
-                    if neighbour == CENTRE:
-                        leads_here = leads_here | (counts == 0)
-                row = tl.load(taps + 9 * kernel + tap, mask=kernel < count, other=0.0)
-                factor += tl.where(leads_here[None, :], row, 0.0)
-        exists = (from_y >= 0) & (from_y < height) & (from_x >= 0) & (from_x < width)
+                leads_here = everywhere
+                if neighbour // 3 == 1:
+                    leads_here = leads_here & stays_in_row[tap // 3]
+                if neighbour % 3 == 1:
+                    leads_here = leads_here & stays_in_column[tap % 3]
+                if has_known and neighbour == CENTRE:
+                    leads_here = leads_here | ignored[tap]
+                factor += tl.where(leads_here[None, :], rows[tap], 0.0)
         at = kernel * (height * width) + (from_y * width + from_x)[None, :]
-        factors += (0.5 * tl.load(weights + at, mask=(kernel < count) & exists[None, :], other=0.0) * factor,)
+        weight = tl.load(weights + at, mask=(kernel < count) & exists[None, :], other=0.0)
+        factors += (0.5 * weight * factor,)
     return factors
 
 
