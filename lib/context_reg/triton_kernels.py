@@ -1,6 +1,6 @@
 """GPU kernels of the context loss, in Triton: each program takes a tile of pixels of one picture through all planes.
 
-Of up to KERNELS kernels and a tile's pixels, whatever has both as dimensions lies in registers, a pixel to a thread.
+Of up to eight kernels and a tile's pixels, whatever has both as dimensions lies in registers, a pixel to a thread.
 `respond` reads the 3x3 windows and leaves the signs of the responses, two bits each, so that `spread` can fetch for a
 pixel what its neighbours' responses pull with. Both work on what does not depend on the class, borders and ignored
 pixels among it, before they go through the classes.
@@ -40,8 +40,9 @@ def respond(
     weights, maps: (J, H, W) of the first picture, `stride` numbers from one picture to the next. Rule 0, SIGNS: maps
     become W x the sum of |response| over the planes, and a response pulls with W x its sign. Rule 1, SQUARES: maps
     become minus the sum of squared responses. Rule 2, PULL: a response pulls with -2 x W x itself.
-    coefficients: (count, 9). known: (N, H, W), 0 where ignored. codes: int16 (N, C, H, W), two bits for each sign: 0
-    for 0, 1 for positive, 3 for negative. sums: (programs, 9, kernels), of pulls times differences.
+    coefficients: (count, 9). known: (N, H, W), 0 where ignored. codes: int16 (N, C, H, W), of rule 0: two bits for
+    each kernel, which are the first two of twice its sign as a float. sums: (programs, 9, kernels), of pulls times
+    differences.
     """
     y, x, picture = _tile(1)
     size, here, inside = height * width, _nearest(y, height) * width + _nearest(x, width), (y < height) & (x < width)
@@ -57,9 +58,11 @@ def respond(
         rows += (tl.load(coefficients + 9 * kernel + tap, mask=kernel < count, other=0.0),)
     places, used = picture * stride + kernel * size + here[None, :], (kernel < count) & inside[None, :]
     total = tl.zeros((kernels, TILE_ROWS * TILE_COLUMNS), tl.float32)
-    factor = total
-    if rule != 1:
-        factor = tl.load(weights + places, mask=used, other=0.0)
+    factor = total  # of what a response pulls with: of twice its sign, or of itself
+    if rule == 0:
+        factor = 0.5 * tl.load(weights + places, mask=used, other=0.0)
+    if rule == 2:
+        factor = -2 * tl.load(weights + places, mask=used, other=0.0)
     pulled = (total, total, total, total, total, total, total, total, total)
     plane, code_plane = planes + picture * channels * size, codes + picture * channels * size
     window = _load_all(plane, offsets)
@@ -70,23 +73,23 @@ def respond(
         response = rows[0] * values[0][None, :]
         for tap in tl.static_range(1, 9):
             response += rows[tap] * values[tap][None, :]
+        pull = factor * response
         if rule == 0:
             total += tl.abs(response)
+            sign = tl.where(response > 0, 2.0, tl.where(response < 0, -2.0, 0.0))
+            pull = factor * sign
         if rule == 1:
             total += response * response
         if needs_codes:
-            sign = tl.where(response > 0, 1, tl.where(response < 0, 3, 0))
-            code = tl.sum(sign << (2 * kernel), axis=0)
+            bits = (sign.to(tl.int32, bitcast=True) >> 30) & 3  # 00 of 0, 01 of 2, 11 of -2
+            code = tl.sum(bits << (2 * kernel), axis=0)
             tl.store(code_plane + here, code.to(tl.int16), mask=inside)
             code_plane += size
         if needs_sums:
-            pull = -2 * factor * response
-            if rule == 0:
-                pull = tl.where(response > 0, factor, tl.where(response < 0, -factor, 0.0))
             pulled = _add_products(pulled, pull, values)
         window = following
     if rule == 0:
-        tl.store(maps + places, factor * total, mask=used)
+        tl.store(maps + places, 2 * factor * total, mask=used)
     if rule == 1:
         tl.store(maps + places, -total, mask=used)
     if needs_sums:
@@ -155,7 +158,6 @@ def spread(
         of_upper = tl.zeros((kernels, TILE_ROWS * TILE_COLUMNS), tl.float32)
         of_lower = of_upper
         for place in tl.static_range(12):
-            # the two bits become the first two of a float: 00 is 0, 01 is 2, 11 is -2
             bits = (code[place].to(tl.int32)[None, :] << (30 - 2 * kernel)) & -1073741824
             sign = bits.to(tl.float32, bitcast=True)
             if place < 9:

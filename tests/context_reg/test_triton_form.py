@@ -111,32 +111,38 @@ def test_agrees_with_the_form_of_torchs_operations(
 @needs_triton
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("capability", "kernels", "numbers"),
-    [(80, 1, dict.fromkeys(NUMBERS, 1)), (90, 8, {})],  # numbers that are 1 become constants
+    ("capability", "kernels", "numbers", "rules"),
+    [(80, 1, dict.fromkeys(NUMBERS, 1), (0, 1, 2)), (90, 8, {}, (0,))],  # numbers that are 1 become constants
 )
 def test_compiles_for_a_gpu_that_is_not_here(
-    capability: int, kernels: int, numbers: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    capability: int,
+    kernels: int,
+    numbers: dict[str, int],
+    rules: tuple[int, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from lib.context_reg import triton_kernels
+    from lib.context_reg.triton_kernels import PULL, SIGNS, SQUARES, respond, spread
 
     try:
         _ = triton.knobs.nvidia.ptxas.path
     except RuntimeError as error:
         pytest.skip(f"needs the assembler for NVIDIA's GPUs that comes with triton: {error}")
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    flags = {"rule": triton_kernels.SIGNS, "needs_codes": True, "needs_sums": True, "adds": True}
-    constants = {**flags, **numbers, "has_known": True, "kernels": kernels}
-    for kernel in (triton_kernels.respond, triton_kernels.spread):
-        names = [name for name in kernel.arg_names if name not in constants]
-        types = {name: "i32" if name in NUMBERS else "*i16" if name == "codes" else "*fp32" for name in names}
-        signature = {name: types.get(name, "constexpr") for name in kernel.arg_names}
-        values = {name: constants[name] for name in kernel.arg_names if name in constants}
-        source = ASTSource(kernel, signature, constexprs=values)
-        compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32))
+    flags = {
+        SIGNS: {"rule": SIGNS, "needs_codes": True, "needs_sums": True},
+        SQUARES: {"rule": SQUARES, "needs_codes": False, "needs_sums": False},
+        PULL: {"rule": PULL, "needs_codes": False, "needs_sums": True},
+    }
+    for kernel, special in [(spread, {"adds": True}), *((respond, flags[rule]) for rule in rules)]:
+        values = {**special, **numbers, "has_known": True, "kernels": kernels}
+        types = {"codes": "*i16"} | dict.fromkeys(NUMBERS, "i32") | dict.fromkeys(values, "constexpr")
+        signature = {name: types.get(name, "*fp32") for name in kernel.arg_names}
+        compiled = triton.compile(ASTSource(kernel, signature, values), target=GPUTarget("cuda", capability, 32))
         assert len(compiled.asm["cubin"]) > 0
 
 
@@ -152,7 +158,7 @@ def test_who_computes_on_a_gpu(available: bool, monkeypatch: pytest.MonkeyPatch)
 def test_not_available_without_the_package_or_a_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     examine = triton_form.is_available.__wrapped__
     (tmp_path / "Python.h").touch()
-    monkeypatch.setattr(triton_form.sysconfig, "get_path", lambda _: str(tmp_path))
+    monkeypatch.setattr(triton_form.sysconfig, "get_config_var", lambda _: str(tmp_path))
     monkeypatch.setattr(triton_form, "find_spec", lambda name: name)
     monkeypatch.setenv("CC", "cc")
     assert examine()
