@@ -42,9 +42,10 @@ def apply(
         bool,
         typer.Option(
             "--clean",
-            help="Then move the labels' borders to the picture's edges by the context loss: this project's use of it, "
-            "not the paper's. Crumbs go, now and then small things too. Takes a few times as long as the network; "
-            "its weight is the best for simulated rooms, other scenes may want none of it.",
+            help="Then clean the labels by the context loss, a use of this project and not of the paper: crumbs go, "
+            "borders move to the picture's edges, but what is small or hardly found goes too. Two to three times the "
+            "network's own time. Weight and sigma suit rooms at the height of the shipped network; elsewhere look at "
+            "a preview first.",
         ),
     ] = False,
     preview: Preview = False,

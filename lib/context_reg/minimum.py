@@ -18,6 +18,7 @@ from lib.errors import ShapeError
 # of 0.3 to 30 and 0.01 to 0.1: the best for the shipped network on 10 rooms of seed 41, which no reported number has
 WEIGHT, SIGMA = 10.0, 0.02
 NUM_STEPS, STEP = 80, 0.3  # of Adam; the step in logits
+DECAY, SQUARE_DECAY, LEAST = 0.9, 0.999, 1e-8  # Adam's usual ones
 PAIRS = ((0, 1), (1, -1), (1, 0), (1, 1))  # rows and columns from a to b
 
 
@@ -37,28 +38,29 @@ def free_minimum(probabilities: Tensor, image: Tensor, *, weight: float = WEIGHT
             f"probabilities must be (C, H, W) of the image's size {tuple(image.shape[1:])}: "
             f"got {tuple(probabilities.shape)}"
         )
-    num_pixels = image[0].numel()
-    weights = [each * (weight / num_pixels) for each in pair_weights(image.to(probabilities), sigma=sigma)]
+    start = probabilities.contiguous()
+    weights = pair_weights(image.to(start), sigma=sigma) * (weight / image[0].numel())
     # a probability of 0 has no logit
-    logits = probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
-    optimizer = torch.optim.Adam([logits], lr=STEP)
-    for _ in range(NUM_STEPS):
-        logits.grad = _gradient(logits.softmax(0), probabilities, weights)
-        optimizer.step()
+    logits = start.clamp_min(torch.finfo(start.dtype).tiny).log()
+    mean, square = torch.zeros_like(logits), torch.zeros_like(logits)  # of the gradients
+    step = _compiled_step if start.device.type == "cpu" and start.dtype == torch.float32 else _step
+    for number in range(1, NUM_STEPS + 1):
+        rate, spread = STEP / (1 - DECAY**number), 1 / math.sqrt(1 - SQUARE_DECAY**number)
+        step(logits.softmax(0), start, weights, logits, mean, square, rate=rate, spread=spread)
     return logits.softmax(0)
 
 
-def pair_weights(image: Tensor, *, sigma: float) -> list[Tensor]:
-    """Of each of PAIRS, W_ab x sqrt 2 where both pixels lie in the image (3, H, W): smaller than it by the pair.
+def pair_weights(image: Tensor, *, sigma: float) -> Tensor:
+    """Of each of PAIRS and pixel a, W_ab x sqrt 2, or 0 where b lies outside: (4, H, W) of an image (3, H, W).
 
     Along the image's border, diagonal neighbours outside are replaced by the nearest pixels inside, as everywhere in
     the context loss: pairs along the border count once more.
     """
-    weights = []
-    for pair in PAIRS:
+    weights = image.new_zeros(len(PAIRS), *image.shape[1:])
+    for pair, weight in zip(PAIRS, weights, strict=True):
         one, other = _ends(image, pair)
-        squares = (one - other).square().sum(0)
-        weights.append(math.sqrt(2) * torch.exp(squares / (-4 * sigma**2)))
+        inside, _ = _ends(weight, pair)
+        inside.copy_(math.sqrt(2) * torch.exp((one - other).square().sum(0) / (-4 * sigma**2)))
     for along in (weights[0], weights[2].T):  # rows, and columns
         once = along[[0, -1]]
         along[0] += once[0]
@@ -66,12 +68,15 @@ def pair_weights(image: Tensor, *, sigma: float) -> list[Tensor]:
     return weights
 
 
-def _gradient(found: Tensor, start: Tensor, weights: list[Tensor]) -> Tensor:
-    """Of both losses on the logits of `found`; weights: with the context loss's factor. All (C, H, W)."""
+def gradient(found: Tensor, start: Tensor, weights: Tensor) -> Tensor:
+    """Of both losses on the logits of `found`: (C, H, W).
+
+    start: (C, H, W), what cross-entropy is held to. weights: of `pair_weights`, times lambda over the pixels.
+    """
     pushes = torch.zeros_like(found)
     for pair, weight in zip(PAIRS, weights, strict=True):
         one, other = _ends(found, pair)
-        push = (one - other).sign_().mul_(weight)
+        push = (one - other).sign_().mul_(_ends(weight, pair)[0])
         push_one, push_other = _ends(pushes, pair)
         push_one += push
         push_other -= push
@@ -79,10 +84,49 @@ def _gradient(found: Tensor, start: Tensor, weights: list[Tensor]) -> Tensor:
     return through_softmax.add_(found - start, alpha=1 / start[0].numel())
 
 
+def _step(
+    found: Tensor,
+    start: Tensor,
+    weights: Tensor,
+    logits: Tensor,
+    mean: Tensor,
+    square: Tensor,
+    *,
+    rate: float,
+    spread: float,
+) -> None:
+    """One of Adam's on the logits of `found`; they and the means of gradients and squares, (C, H, W), are changed."""
+    now = gradient(found, start, weights)
+    mean.lerp_(now, 1 - DECAY)
+    square.mul_(SQUARE_DECAY).addcmul_(now, now, value=1 - SQUARE_DECAY)
+    logits.addcdiv_(mean, square.sqrt().mul_(spread).add_(LEAST), value=-rate)
+
+
+def _compiled_step(
+    found: Tensor,
+    start: Tensor,
+    weights: Tensor,
+    logits: Tensor,
+    mean: Tensor,
+    square: Tensor,
+    *,
+    rate: float,
+    spread: float,
+) -> None:
+    """The same but for rounding, for float32 on the CPU."""
+    import numpy as np
+
+    from lib.context_reg import minimum_step
+
+    arrays = [each.numpy() for each in (found, start, weights, logits, mean, square)]
+    factors = (1 / start[0].numel(), rate, spread, 1 - DECAY, SQUARE_DECAY, 1 - SQUARE_DECAY, LEAST)
+    minimum_step.step(*arrays, tuple(np.float32(each) for each in factors))
+
+
 def _ends(planes: Tensor, pair: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Views of planes (C, H, W): the pixels a, and their b, of all pairs that lie within."""
+    """Views of planes (..., H, W): the pixels a, and their b, of all pairs that lie within."""
     down, right = pair
-    height, width = planes.shape[1:]
-    upper, lower = planes[:, : height - down], planes[:, down:]
+    height, width = planes.shape[-2:]
+    upper, lower = planes[..., : height - down, :], planes[..., down:, :]
     left, shifted = slice(max(0, -right), width - max(0, right)), slice(max(0, right), width - max(0, -right))
     return upper[..., left], lower[..., shifted]
