@@ -1,8 +1,9 @@
 """Learnable contextual regularisation for semantic segmentation (paper 004).
 
 The modules follow the paper: directional (kernels, eq. 9), context_loss and regularization (eqs 1 to 8), the hosts fcn
-and segnet on vgg, networks, recipes and train (sec. 3), segment and apply; compare and camvid_experiment set hosts with
-and without the regulariser side by side; comparison, nyu_protocol, claims and table_figures make the tables of that.
+and segnet on vgg, networks, recipes and train (sec. 3), segment and apply; minimum cleans what they find. compare and
+camvid_experiment set hosts with and without the regulariser side by side; comparison, nyu_protocol, claims and
+table_figures make the tables of that.
 """
 
 from lib.context_reg.fcn import FCN32s, FusedFCN32s
