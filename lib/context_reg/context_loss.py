@@ -1,7 +1,8 @@
 """The context loss (eqs 1 to 7) as one function with its own derivative.
 
 The naive way holds eight responses of every class and their derivatives. Here loss and gradients are made together, a
-few classes at a time, so that beside the gradient itself only the J weight maps take memory.
+few classes at a time, so that beside the gradient itself only the J weight maps take memory. On the CPU the memory of
+both is kept for the next step; `fused_form.forget_memory` gives it back.
 """
 
 import math
@@ -12,15 +13,20 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from lib.checks import check_form
 from lib.context_reg import block_form, fused_form, triton_form
 from lib.context_reg.block_form import Basis, Wanted, of_taps
+from lib.errors import ShapeError, SpecError
 
 
 def weight_maps(guide: Tensor, kernels: Tensor, *, sigma: float) -> Tensor:
     """W_j = exp(-sum over channels of (D_j * I)^2 / (2 sigma^2)), eq. 6: (N, J, H, W), within 0..1, no gradient.
 
     guide: (N, C, H, W), the picture within 0..1 or scaled features. kernels: (J, 3, 3). Borders are replicated.
+    Raises ShapeError for other shapes.
     """
+    check_form("guide", guide, 4)
+    _check_kernels(kernels, kernels)
     guide, basis = guide.detach(), Basis.of(kernels.detach().to(guide) * _kernel_scale(sigma))
     return _form(guide).weight_exponents(guide, basis, None).exp_()
 
@@ -41,12 +47,18 @@ def context_loss(
     guide: (N, G, H, W), what the weights see. kernels, guide_kernels: (J, 3, 3) on probabilities and on the guide.
     ignore: bool (N, H, W). Such a pixel has no term, and where it is a neighbour, the centre stands in for it, as the
     nearest pixel does beyond the border (Choice: the paper ignores none). So neither its probabilities nor its colours
-    matter, and across its border a difference is 0.
+    matter, and across its border a difference is 0. NaN there is NaN in the loss, as anywhere.
+    scale: at least 0. Raises ShapeError and SpecError for what does not fit; values are not looked at.
     """
+    _check_fit(probabilities, guide, ignore)
+    _check_kernels(kernels, guide_kernels)
+    if not (sigma > 0 and scale >= 0):
+        raise SpecError(f"sigma must be above 0 and scale at least 0: got {sigma!r} and {scale!r}")
     exact = torch.float64 if probabilities.dtype == torch.float64 else torch.float32
     parts = (each.to(exact) for each in (probabilities, guide, kernels, guide_kernels))
     with torch.autocast(probabilities.device.type, enabled=False):  # no product here is one for half precision
-        loss: Tensor = _ContextLoss.apply(*parts, ignore, sigma, scale)
+        # torch.compile can trace neither compiled code nor the memory that is kept
+        loss: Tensor = torch.compiler.disable(_ContextLoss.apply)(*parts, ignore, sigma, scale)
     return loss
 
 
@@ -89,6 +101,28 @@ class _ContextLoss(torch.autograd.Function):
         is_one = of_loss.device.type == "cpu" and of_loss.item() == 1
         gradients = [each if each is None or is_one else each * of_loss for each in ctx.saved_tensors]
         return *gradients, None, None, None
+
+
+def _check_fit(probabilities: Tensor, guide: Tensor, ignore: Tensor | None) -> None:
+    """The compiled forms check no place in memory."""
+    check_form("probabilities", probabilities, 4)
+    check_form("guide", guide, 4)
+    expected = len(probabilities), *probabilities.shape[-2:]
+    if (len(guide), *guide.shape[-2:]) != expected:
+        raise ShapeError(
+            f"guide and probabilities must be as many and share a grid: got {tuple(guide.shape)} and "
+            f"{tuple(probabilities.shape)}; resize one of them first"
+        )
+    if ignore is not None and (ignore.dtype != torch.bool or tuple(ignore.shape) != expected):
+        raise ShapeError(f"ignore must be bool, {expected}: got {ignore.dtype}, {tuple(ignore.shape)}")
+
+
+def _check_kernels(kernels: Tensor, guide_kernels: Tensor) -> None:
+    if kernels.ndim != 3 or kernels.shape[1:] != (3, 3) or guide_kernels.shape != kernels.shape:
+        raise ShapeError(
+            f"kernels must be (J, 3, 3), as many on the guide: got {tuple(kernels.shape)} "
+            f"and {tuple(guide_kernels.shape)}"
+        )
 
 
 def _kernel_scale(sigma: float) -> float:

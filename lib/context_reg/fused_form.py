@@ -133,4 +133,5 @@ def _in_pairs(rows: Tensor) -> Array:
 
 
 def _of_picture(known: Tensor | None, idx: int) -> Array:
-    return np.empty((0, 0), np.float32) if known is None else known[idx].numpy()
+    # contiguous, as numba would compile all again for rows in another order
+    return np.empty((0, 0), np.float32) if known is None else known[idx].contiguous().numpy()

@@ -163,8 +163,9 @@ def _check(probabilities: Tensor, image: Tensor, ignore: Tensor | None, settings
         )
     if ignore is None:
         return
-    if ignore.dtype != torch.bool:
-        raise ShapeError(f"ignore must be bool, True where the label is void: got {ignore.dtype}; pass label == 255")
+    if not isinstance(ignore, Tensor) or ignore.dtype != torch.bool:
+        came = ignore.dtype if isinstance(ignore, Tensor) else type(ignore).__name__
+        raise ShapeError(f"ignore must be a bool tensor, True where the label is void: got {came}; pass label == 255")
     expected = probabilities.shape[0], *probabilities.shape[2:]
     if tuple(ignore.shape) != expected or ignore.device != probabilities.device:
         raise ShapeError(

@@ -14,6 +14,7 @@ from lib.context_reg import context_loss as module
 from lib.context_reg.context_loss import context_loss, weight_maps
 from lib.context_reg.directional import initial_kernels
 from lib.context_reg.speed import plain_context_loss
+from lib.errors import ShapeError, SpecError
 
 SIGMA, LAMBDA = 0.25, 100.0
 GOLDEN = "segmentation/segmentation"
@@ -218,6 +219,62 @@ def test_not_a_number_reaches_the_loss() -> None:
     spoilt = probabilities.detach().clone()
     spoilt[0, 2, 3, 3] = float("nan")
     assert context_loss(spoilt, image, kernels, kernels, sigma=SIGMA).isnan()
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("guide", (1, 3, 5, 7)),
+        ("guide", (2, 3, 5, 6)),
+        ("guide", (3, 5, 6)),
+        ("probabilities", (1, 4, 5, 0)),
+        ("ignore", (1, 50, 60)),
+        ("kernels", (4, 3, 3)),
+        ("guide_kernels", (9, 3, 3)),
+        ("guide_kernels", (8, 5, 5)),
+    ],
+)
+def test_shapes_that_do_not_fit(name: str, size: tuple[int, ...]) -> None:
+    """Compiled code would write beyond its arrays."""
+    probabilities, image, kernels = random_case(size=(5, 6))
+    parts = {"probabilities": probabilities, "guide": image, "kernels": kernels, "guide_kernels": kernels}
+    changed = torch.zeros(size, dtype=torch.bool if name == "ignore" else torch.float32)
+    with pytest.raises(ShapeError, match=name.removeprefix("guide_")):
+        context_loss(**(parts | {name: changed}), sigma=SIGMA)
+
+
+def test_values_that_do_not_fit() -> None:
+    probabilities, image, kernels = random_case(size=(5, 6))
+    for sigma, scale in ((0.0, 1.0), (SIGMA, -1.0), (SIGMA, float("nan"))):
+        with pytest.raises(SpecError, match="sigma must be above 0"):
+            context_loss(probabilities, image, kernels, kernels, sigma=sigma, scale=scale)
+    with pytest.raises(ShapeError, match="ignore must be bool"):
+        context_loss(probabilities, image, kernels, kernels, sigma=SIGMA, ignore=torch.zeros(1, 5, 6))
+    with pytest.raises(ShapeError, match="kernels must be"):
+        weight_maps(image, torch.zeros(8, 9), sigma=SIGMA)
+
+
+def test_ignored_pixels_in_any_order_of_memory() -> None:
+    """And nothing is compiled anew for them, which takes seconds."""
+    parts = random_case(size=(12, 9), batch=2)
+    ignore = torch.rand(2, 12, 9, generator=torch.Generator().manual_seed(1)) < 0.2
+    expected, compiled = loss_and_gradients(parts, ignore=ignore), len(fused.sweep.signatures)
+    columns = ignore.transpose(1, 2).contiguous().transpose(1, 2)
+    assert_close(loss_and_gradients(parts, ignore=columns), expected, tolerance=0)
+    assert len(fused.sweep.signatures) == compiled
+
+
+def test_within_a_compiled_function() -> None:
+    """torch.compile leaves the loss alone, also when a changing scale has it compile again and again, then give up."""
+    probabilities, image, kernels = random_case(size=(5, 6))
+
+    def gradient(function: Callable[..., Tensor], scale: float) -> Tensor:
+        loss = function(probabilities, image, kernels, kernels, sigma=SIGMA, scale=scale)
+        return torch.autograd.grad(loss, probabilities)[0]
+
+    compiled = torch.compile(context_loss, backend="eager")
+    for step in range(10):
+        assert torch.equal(gradient(compiled, 1.0 + step), gradient(context_loss, 1.0 + step))
 
 
 def test_only_the_gradients_that_are_asked_for() -> None:
