@@ -59,11 +59,12 @@ def sweep(
     channels, height, width = planes.shape
     num_kernels, padded = len(taps), _padded(width)
     line = WIDTH + padded + WIDTH
-    rows, pulls = np.zeros(4 * line, np.float32), np.zeros(2 * TILE * num_kernels, np.float32)
+    # of four rows in turn, each at y % 4: the pixels, and what left, middle and right taps give
+    rows, spread = np.zeros(4 * line, np.float32), np.zeros(4 * 3 * line, np.float32)
+    pulls = np.zeros(2 * TILE * num_kernels, np.float32)
     sums = np.zeros(len(on_coefficients) * SUMS, np.float32)
     direct_sums = np.zeros(len(on_coefficients) * 9 * WIDTH, np.float32)
     window = np.zeros(PRODUCTS * TILE if len(on_coefficients) else 0, np.float32)
-    spread = np.zeros(4 * 3 * line, np.float32)  # of four rows, what left, middle and right taps give
     factors = np.zeros(BAND * padded * num_kernels, np.float32)
     magnitudes = np.zeros(BAND * padded * num_kernels, np.float32)
     known_rows = np.ones((BAND // 2, 4 * line if len(known) else 0), np.float32)

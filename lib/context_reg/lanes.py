@@ -2,6 +2,8 @@
 
 A loop over single numbers that the compiler turns into vectors reads and writes memory between its parts. `Lanes` are
 WIDTH numbers of a row, one register; arrays are flat, places count numbers from their beginning. No place is checked.
+
+What numba keeps in `__pycache__` it compares to the source of `fused` alone: after a change here, save that too.
 """
 
 import operator
@@ -11,8 +13,10 @@ from typing import Any
 import llvmlite.binding
 from llvmlite import ir
 from numba import types
+from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, overload, register_model
 
+# of the widest register of x86; elsewhere LLVM takes several smaller ones for it
 WIDTH = 16 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 8
 FLAGS = ("reassoc", "contract", "nsz")  # sums may be reordered and contracted; NaN keeps its meaning
 VECTOR = ir.VectorType(ir.FloatType(), WIDTH)
@@ -42,6 +46,7 @@ class _LanesModel(models.PrimitiveModel):
 @instruction
 def load(typing: Any, array: Any, place: Any) -> Implementation:
     """The numbers of a flat array from `place` on."""
+    _check_flat(array)
 
     def make(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return builder.load(_pointer(context, builder, signature, values, VECTOR), align=4)
@@ -52,6 +57,7 @@ def load(typing: Any, array: Any, place: Any) -> Implementation:
 @instruction
 def store(typing: Any, array: Any, place: Any, value: Any) -> Implementation:
     """Writes the numbers of `value` from `place` on."""
+    _check_flat(array)
 
     def make(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         builder.store(values[2], _pointer(context, builder, signature, values, VECTOR), align=4)
@@ -63,6 +69,7 @@ def store(typing: Any, array: Any, place: Any, value: Any) -> Implementation:
 @instruction
 def prefetch(typing: Any, array: Any, place: Any) -> Implementation:
     """Has the memory at `place` brought nearer while other work goes on."""
+    _check_flat(array)
 
     def make(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         pointer = _pointer(context, builder, signature, values, ir.IntType(8))
@@ -119,6 +126,11 @@ def total(typing: Any, value: Any) -> Implementation:
         return builder.call(add_up, [ir.Constant(ir.FloatType(), 0.0), *values], fastmath=("reassoc",))
 
     return types.float32(LANES), make
+
+
+def _check_flat(array: Any) -> None:
+    if not isinstance(array, types.Array) or (array.dtype, array.ndim, array.layout) != (types.float32, 1, "C"):
+        raise TypingError(f"Lanes are those of a flat, contiguous array of float32: got {array}")
 
 
 def _pointer(context: Any, builder: Any, signature: Any, values: Any, to: Any) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+from numba.core.errors import TypingError
 from numpy.typing import NDArray
 
 from lib.context_reg.lanes import WIDTH, fill, load, magnitude, prefetch, store, total, with_sign
@@ -50,3 +51,11 @@ def test_signs(rows: tuple[Row, Row]) -> None:
     assert abs(result[2]) == value[2]
     assert np.array_equal(result[3:WIDTH], np.copysign(value, of)[3:WIDTH])
     assert np.array_equal(result[WIDTH:], np.abs(of[:WIDTH]), equal_nan=True)
+
+
+@pytest.mark.parametrize("kind", ["two axes", "every other number", "float64"])
+def test_arrays_that_are_not_flat(kind: str, rows: tuple[Row, Row]) -> None:
+    """Their numbers lie elsewhere than a place says."""
+    a = {"two axes": np.zeros((2, 2 * WIDTH), np.float32), "every other number": np.zeros(4 * WIDTH, np.float32)[::2]}
+    with pytest.raises(TypingError, match="flat, contiguous array of float32"):
+        signs(a.get(kind, np.zeros(2 * WIDTH)), rows[1], np.empty(2 * WIDTH, np.float32))
