@@ -65,9 +65,9 @@ def test_both_forms_clean_alike(device: torch.device) -> None:
 
 def test_it_comes_near_the_least_of_both_losses() -> None:
     """Which smaller and smaller steps of the same kind find, from another start: the sum is convex."""
-    image = torch.full((3, 12, 14), 0.5)
+    image = torch.full((3, 12, 14), 0.5, dtype=torch.float64)
     image[:, :, 7:] = 0.53
-    start = (3 * random(0, 3, 12, 14)).softmax(0).float()
+    start = (3 * random(0, 3, 12, 14)).softmax(0)
     found = free_minimum(start, image)
     logits = torch.zeros_like(start).requires_grad_()
     optimizer = torch.optim.Adam([logits], lr=0.3)
