@@ -29,7 +29,7 @@ def free_minimum(probabilities: Tensor, image: Tensor, *, weight: float = WEIGHT
     It starts from `probabilities` (C, H, W), float, 0..1, to which its cross-entropy is held, plus `weight` times the
     mean context loss of fixed difference kernels. image: (3, H, W), 0..1, on the same device. With a large sigma,
     `walkthrough.NO_EDGES`, the picture has no say.
-    Choice: steps of one size. The sum is convex in the probabilities, so there is one least value; they end short of it,
+    Choice: steps of one size. The sum is convex in the probabilities, so one value is least; the steps end short of it,
     with a quarter of the way left on a simulated room, where 99 of 100 pixels have the minimum's label already. At the
     minimum itself, by a primal-dual method, 60 rooms had a boundary F 1.9 points higher and a mean IU 0.9 lower.
     Holds some six arrays of the probabilities' size. Raises ShapeError where the sizes differ.
