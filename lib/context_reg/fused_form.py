@@ -15,7 +15,7 @@ Array = NDArray[np.floating]
 WORTH_A_THREAD = 2**20  # numbers of a picture's probabilities
 KEPT = 2  # arrays kept for the next step: the gradient's and the weights'
 
-_kept: dict[tuple[int, ...], Array] = {}
+_kept: dict[tuple[tuple[int, ...], int], Array] = {}  # by shape and id, the last one let go of at the end
 
 
 def weight_exponents(guide: Tensor, basis: Basis, known: Tensor | None) -> Tensor:
@@ -108,7 +108,8 @@ def _memory(shape: tuple[int, ...]) -> Tensor:
 
     New memory comes page by page and may take longer than all that is computed: at 480x640, 40 classes, 5 to 100 ms.
     """
-    array = _kept.pop(shape, None)
+    found = (_kept.pop(key, None) for key in reversed(list(_kept)) if key[0] == shape)  # None: another thread took it
+    array = next((each for each in found if each is not None), None)
     if array is None:
         array = np.empty(shape, np.float32)
     lent = array[:]
@@ -117,9 +118,9 @@ def _memory(shape: tuple[int, ...]) -> Tensor:
 
 
 def _keep(array: Array) -> None:
-    _kept[array.shape] = array
-    for shape in list(_kept)[:-KEPT]:
-        _kept.pop(shape, None)
+    _kept[array.shape, id(array)] = array
+    for key in list(_kept)[:-KEPT]:
+        _kept.pop(key, None)
 
 
 def forget_memory() -> None:

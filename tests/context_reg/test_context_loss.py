@@ -196,6 +196,17 @@ def test_memory_serves_again_once_nobody_holds_it() -> None:
     assert len(fused_form._kept) <= fused_form.KEPT
 
 
+def test_memory_of_as_many_kernels_as_classes_serves_twice() -> None:
+    """Weights and gradient are then of one shape."""
+    fused_form.forget_memory()
+    both = [fused_form._memory((1, 4, 5, 6)) for _ in range(fused_form.KEPT)]
+    places = {each.data_ptr() for each in both}
+    del both
+    again = [fused_form._memory((1, 4, 5, 6)) for _ in range(fused_form.KEPT)]
+    assert len(places) == fused_form.KEPT
+    assert {each.data_ptr() for each in again} == places
+
+
 def test_upstream_factor_and_repeated_backward() -> None:
     probabilities, image, kernels = random_case(size=(5, 6))
     loss = context_loss(probabilities, image, kernels, kernels, sigma=SIGMA, scale=1.0)
