@@ -134,6 +134,6 @@ def _form(planes: Tensor) -> ModuleType:
     """A compiled form where one can run, else the one of torch's operations."""
     if planes.dtype == torch.float32 and planes.device.type == "cpu":
         return fused_form
-    if planes.dtype == torch.float32 and planes.device.type == "cuda" and triton_form.is_available():
+    if planes.dtype == torch.float32 and planes.device.type == "cuda" and triton_form.works_on(planes.device):
         return triton_form
     return block_form

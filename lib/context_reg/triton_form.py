@@ -5,6 +5,7 @@ Never run on a GPU yet: checked by Triton's interpreter and by compilation ahead
 reading the probability and writing its gradient takes 8, and about 530 instructions, which should take longer.
 """
 
+import logging
 import os
 import shutil
 import sysconfig
@@ -18,6 +19,10 @@ from torch import Tensor
 
 from lib.context_reg import block_form
 from lib.context_reg.block_form import Basis, Wanted
+from lib.context_reg.directional import initial_kernels
+
+LOG = logging.getLogger(__name__)
+TOLERANCE = 1e-4  # of the largest number, in `works_on`
 
 
 @cache
@@ -26,6 +31,32 @@ def is_available() -> bool:
     compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
     headers = Path(sysconfig.get_config_var("INCLUDEPY") or "", "Python.h")
     return find_spec("triton") is not None and compiler is not None and headers.is_file()
+
+
+@cache
+def works_on(device: torch.device) -> bool:
+    """Whether a small case comes out there as by torch's operations. If not, a warning says why, once.
+
+    Choice: looked at in each process, before the first loss, since these kernels have not met that GPU yet.
+    """
+    if not is_available():
+        return False
+    generator = torch.Generator().manual_seed(0)
+    planes, weights = (torch.rand(2, count, 9, 37, generator=generator).to(device) for count in (3, 5))
+    known = (torch.rand(2, 9, 37, generator=generator) > 0.2).float().to(device)
+    basis = Basis.of((initial_kernels("random", num_kernels=5) + 0.05).float().to(device))
+    wanted = Wanted(probabilities=True, guide=False, kernels=True, guide_kernels=False)
+    weights *= known[:, None]
+    try:
+        found = class_terms(planes, weights, basis, known, wanted)
+    except Exception as error:  # whatever a compiler or driver raises
+        LOG.warning("the Triton kernels of the context loss don't run on %s (%s): torch's operations do", device, error)
+        return False
+    for one, other in zip(found, block_form.class_terms(planes, weights, basis, known, wanted), strict=True):
+        if one is not None and other is not None and (one - other).abs().max() > TOLERANCE * other.abs().max():
+            LOG.warning("the Triton kernels of the context loss are wrong on %s: torch's operations compute it", device)
+            return False
+    return True
 
 
 def weight_exponents(guide: Tensor, basis: Basis, known: Tensor | None) -> Tensor:

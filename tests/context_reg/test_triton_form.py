@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -148,11 +149,32 @@ def test_compiles_for_a_gpu_that_is_not_here(
 
 @pytest.mark.parametrize("available", [True, False])
 def test_who_computes_on_a_gpu(available: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton_form, "is_available", lambda: available)
+    monkeypatch.setattr(triton_form, "works_on", lambda device: available and device.type == "cuda")
     planes = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float32)
     assert module._form(planes) is (triton_form if available else block_form)
     exact = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float64)
     assert module._form(exact) is block_form
+
+
+@pytest.mark.parametrize("fault", ["none", "a wrong number", "an error"])
+def test_a_device_that_computes_something_else_is_left_to_torch(
+    fault: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def class_terms(*arguments: Any) -> Any:
+        if fault == "an error":
+            raise RuntimeError("no such instruction")
+        loss, shares, gradient, on_coefficients = block_form.class_terms(*arguments)
+        if fault == "a wrong number":
+            gradient[0, 0, 0, 0] += 1
+        return loss, shares, gradient, on_coefficients
+
+    monkeypatch.setattr(triton_form, "is_available", lambda: True)
+    monkeypatch.setattr(triton_form, "class_terms", class_terms)
+    with caplog.at_level("WARNING"):
+        assert triton_form.works_on.__wrapped__(torch.device("cpu")) == (fault == "none")
+    said = {"none": "", "a wrong number": "are wrong on cpu", "an error": "no such instruction"}
+    assert said[fault] in caplog.text
+    assert bool(caplog.text) == (fault != "none")
 
 
 def test_not_available_without_the_package_or_a_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
