@@ -104,25 +104,14 @@ def _step(
     logits.addcdiv_(mean, square.sqrt().mul_(spread).add_(LEAST), value=-rate)
 
 
-def _compiled_step(
-    found: Tensor,
-    start: Tensor,
-    weights: Tensor,
-    logits: Tensor,
-    mean: Tensor,
-    square: Tensor,
-    *,
-    rate: float,
-    spread: float,
-) -> None:
-    """The same but for rounding, for float32 on the CPU."""
+def _compiled_step(*planes: Tensor, rate: float, spread: float) -> None:
+    """The same but for rounding, with the same six, for float32 on the CPU."""
     import numpy as np
 
     from lib.context_reg import minimum_step
 
-    arrays = [each.numpy() for each in (found, start, weights, logits, mean, square)]
-    factors = (1 / start[0].numel(), rate, spread, 1 - DECAY, SQUARE_DECAY, 1 - SQUARE_DECAY, LEAST)
-    minimum_step.step(*arrays, tuple(np.float32(each) for each in factors))
+    factors = (1 / planes[0][0].numel(), rate, spread, 1 - DECAY, SQUARE_DECAY, 1 - SQUARE_DECAY, LEAST)
+    minimum_step.step(*(each.numpy() for each in planes), tuple(np.float32(each) for each in factors))
 
 
 def _ends(planes: Tensor, pair: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ from lib.timing import Race
 SIZES = ((240, 320), (480, 640))
 CLASSES = 40
 SIGMA, WEIGHT = 0.25, 100.0
-GOAL, GOAL_WITH_IGNORED = 25.0, 20.0
+GOAL, GOAL_WITH_IGNORED = 25.0, 20.0  # the second is this project's own
 NYU_SIZE = (425, 560)  # of the paper's pictures
 SHARE_OF_A_STEP = 0.15  # that the regulariser may add at most
 GPU_BYTES_PER_S = 3e12  # about what the memory of a data-centre GPU gives

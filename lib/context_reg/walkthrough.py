@@ -11,7 +11,6 @@ from torch import Generator, Tensor
 
 from lib.context_reg.context_loss import context_loss, weight_maps
 from lib.context_reg.directional import initial_kernels, kernel_loss
-from lib.context_reg.minimum import free_minimum as free_minimum  # which the walkthrough shows
 from lib.context_reg.networks import Host, NetworkSettings
 from lib.context_reg.recipes import TrainingSettings
 from lib.context_reg.regularization import ContextualRegularization

@@ -9,6 +9,7 @@ from lib.context_reg import RegularizationSettings
 from lib.context_reg import walkthrough as walk
 from lib.context_reg.context_loss import context_loss
 from lib.context_reg.directional import initial_kernels
+from lib.context_reg.minimum import free_minimum
 from lib.context_reg.train import Step
 from lib.data.labels import LabelledPicture
 from lib.data.origin import Origin
@@ -60,7 +61,7 @@ def test_rough_prediction_is_the_truth_but_for_its_squares():
 def test_the_free_minimum_cleans_up_and_keeps_a_border_that_the_picture_has():
     room = halves()
     rough = walk.rough_prediction(room.labels, 2, num_blobs=3, seed=1)
-    free = walk.free_minimum(rough, room.image, weight=1.0, sigma=0.05)
+    free = free_minimum(rough, room.image, weight=1.0, sigma=0.05)
     before, after = (walk.prediction_scores(one, room.labels)["pixel accuracy"] for one in (rough, free))
     assert before < 97
     assert after > 99.5
@@ -70,7 +71,7 @@ def test_the_free_minimum_cleans_up_and_keeps_a_border_that_the_picture_has():
 def test_without_weight_the_free_minimum_is_what_it_started_from():
     room = halves()
     rough = walk.rough_prediction(room.labels, 2, num_blobs=3, seed=1)
-    assert torch.allclose(walk.free_minimum(rough, room.image, weight=0.0, sigma=0.25), rough, atol=1e-3)
+    assert torch.allclose(free_minimum(rough, room.image, weight=0.0, sigma=0.25), rough, atol=1e-3)
 
 
 def test_an_island_is_pushed_down_and_its_surroundings_up():
